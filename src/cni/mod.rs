@@ -84,7 +84,7 @@ fn serve(
         Ok(call) => call,
         Err(error) => {
             let error = CniError::from(error);
-            journal::open(&RawConf::default().log());
+            journal::open(&request::log_of(input));
             let verb = env("CNI_COMMAND").map(|verb| verb.to_string_lossy().into_owned());
             let mut line = CallLine { verb: verb.unwrap_or_default(), ..CallLine::default() };
             line.fail(reply::code(&error), &error);

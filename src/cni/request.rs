@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use serde_json::value::RawValue;
 
 use crate::config::lists::shown;
-use crate::config::{CAPABILITY, RawConf};
+use crate::config::{CAPABILITY, LogSettings, RawConf};
 use crate::pod::Annotations;
 
 /// The versions of the CNI specification that we speak.
@@ -189,6 +189,15 @@ pub fn version_of(stdin: &[u8]) -> Option<String> {
         cni_version: Option<String>,
     }
     serde_json::from_slice::<OnlyVersion>(stdin).ok()?.cni_version
+}
+
+/// Where a call that could not be read is logged: where the configuration says;
+/// without one nobody knows where, and stderr must do.
+pub fn log_of(stdin: &[u8]) -> LogSettings {
+    match serde_json::from_slice::<BTreeMap<String, &RawValue>>(stdin) {
+        Ok(fields) => RawConf::new(fields).log(),
+        Err(_) => LogSettings { file: None, ..LogSettings::default() },
+    }
 }
 
 /// The environment, and what is wrong with it.

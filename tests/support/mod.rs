@@ -1,0 +1,3 @@
+//! What the tests share: the plugin as a process, namespaces, runtimes.
+
+pub mod plugin;
