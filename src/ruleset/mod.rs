@@ -6,6 +6,7 @@
 //!
 //! Pure: no clock, no files, no kernel.
 
+mod blocks;
 pub mod eval;
 mod osm_v0;
 mod osm_v1;
