@@ -1,3 +1,4 @@
 //! What the tests share: the plugin as a process, namespaces, runtimes.
 
-pub mod plugin;
+pub(crate) mod netns;
+pub(crate) mod plugin;
