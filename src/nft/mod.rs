@@ -3,6 +3,7 @@
 //!
 //! [`encode`] and [`decode`] are pure; [`socket`] is the door to the kernel.
 
+pub mod compare;
 mod data;
 pub mod decode;
 mod dump;
@@ -11,6 +12,7 @@ mod error;
 pub mod socket;
 mod wire;
 
+pub use compare::{Difference, compare};
 pub use decode::Installed;
 pub use encode::Batch;
 pub use error::{NftError, Refusal};
