@@ -6,9 +6,8 @@
 use std::fmt;
 
 use super::decode::{Installed, InstalledChain, InstalledRule, InstalledTable, Place, Reading};
-use super::rule_text;
 use crate::ruleset::{
-    Chain, Elements, Family, Hook, Match, Owner, Rule, Ruleset, Set, TABLE, Table, Verdict,
+    Chain, Elements, Family, Hook, Match, Owner, Rule, Ruleset, Set, TABLE, Table, Verdict, text,
 };
 
 /// The first difference between what should be and what is.
@@ -36,6 +35,13 @@ pub enum DifferenceKind {
         expected: Owner,
         /// Who has it.
         found: Owner,
+    },
+    /// A table that another version of the plugin made.
+    OtherLayout {
+        /// The layout that it should have.
+        expected: u32,
+        /// The layout that it has.
+        found: u32,
     },
     /// Something of a kind that we never make.
     ObjectForeign(String),
@@ -102,21 +108,20 @@ pub struct At {
     pub rule: String,
 }
 
-/// Compares what a configuration asks for with what is there. A table that
-/// another layout version made is only asked for its base chains and
-/// redirects, see [`compare_other_layout`].
+/// Compares what a configuration asks for with what is there, all of it.
 ///
 /// # Errors
 /// The first difference.
-pub fn compare(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
-    for table in &expected.tables {
-        let family = table.family;
-        let differs = |kind| Difference { family, kind };
-        let found = found.table(family).ok_or(differs(DifferenceKind::TableMissing))?;
-        let same_layout = owner(table, found).map_err(differs)?;
-        let outcome = if same_layout { whole(table, found) } else { outline(table, found) };
-        outcome.map_err(differs)?;
-    }
+pub fn exact(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
+    each(expected, found, |table, found| {
+        let layout = |owner: &Option<Owner>| owner.as_ref().map(|owner| owner.layout);
+        match (layout(&table.owner), layout(&found.owner)) {
+            (Some(expected), Some(found)) if expected != found => {
+                Err(DifferenceKind::OtherLayout { expected, found })
+            }
+            _ => whole(table, found),
+        }
+    })?;
     let extra = found.tables.iter().find(|table| expected.table(table.family).is_none());
     match extra.map(|table| table.family) {
         Some(family) => Err(Difference { family, kind: DifferenceKind::TableExtra }),
@@ -124,26 +129,40 @@ pub fn compare(expected: &Ruleset, found: &Installed) -> Result<(), Difference> 
     }
 }
 
-/// Compares a table that another version of the plugin made: it need only have
-/// the base chains and the redirects, by whatever names. An upgrade must not
-/// fail pods that are well.
+/// Compares what another version of the plugin made: it need only have the
+/// base chains and the redirects, by whatever names. An upgrade must not fail
+/// pods that are well.
 ///
 /// # Errors
 /// The first difference.
-pub fn compare_other_layout(expected: &Table, found: &InstalledTable) -> Result<(), Difference> {
-    outline(expected, found).map_err(|kind| Difference { family: expected.family, kind })
+pub fn other_layout(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
+    each(expected, found, outline)
 }
 
-/// Whether both have the same layout; an error where they are not the same
-/// attachment's.
-fn owner(expected: &Table, found: &InstalledTable) -> Result<bool, DifferenceKind> {
-    let Some(owner) = &expected.owner else { return Ok(true) };
+/// Compares the tables that should be there, one by one.
+fn each(
+    expected: &Ruleset,
+    found: &Installed,
+    compare: impl Fn(&Table, &InstalledTable) -> Result<(), DifferenceKind>,
+) -> Result<(), Difference> {
+    for table in &expected.tables {
+        let family = table.family;
+        let differs = |kind| Difference { family, kind };
+        let found = found.table(family).ok_or(differs(DifferenceKind::TableMissing))?;
+        owner(table, found).and_then(|()| compare(table, found)).map_err(differs)?;
+    }
+    Ok(())
+}
+
+/// Whether both are the same attachment's.
+fn owner(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
+    let Some(owner) = &expected.owner else { return Ok(()) };
     match &found.owner {
         None => Err(DifferenceKind::TableForeign(found.comment.clone())),
         Some(other) if !owner.same_attachment(other) => {
             Err(DifferenceKind::OtherOwner { expected: owner.clone(), found: other.clone() })
         }
-        Some(other) => Ok(owner.layout == other.layout),
+        Some(_) => Ok(()),
     }
 }
 
@@ -194,7 +213,7 @@ fn rules(family: Family, chain: &Chain, other: &InstalledChain) -> Result<(), Di
     let at = |rule: String| At { chain: chain.name.to_string(), number: index + 1, rule };
     let (Some(rule), Some(other)) = (expected.get(index), found.get(index)) else {
         return Err(match expected.get(index) {
-            Some(rule) => DifferenceKind::RuleMissing(at(rule_text(rule, family))),
+            Some(rule) => DifferenceKind::RuleMissing(at(text::rule(rule, family))),
             None => DifferenceKind::RuleExtra(at(found_text(&found[index], family))),
         });
     };
@@ -206,14 +225,15 @@ fn rules(family: Family, chain: &Chain, other: &InstalledChain) -> Result<(), Di
         Some(known) => there(known) > wanted(other),
         None => true,
     };
-    let text = rule_text(rule, family);
+    let wanted_text = text::rule(rule, family);
     Err(match (is_gone, is_new) {
-        (true, true) => {
-            DifferenceKind::RuleChanged { expected: at(text), found: found_text(other, family) }
-        }
-        (true, false) => DifferenceKind::RuleMissing(at(text)),
+        (true, true) => DifferenceKind::RuleChanged {
+            expected: at(wanted_text),
+            found: found_text(other, family),
+        },
+        (true, false) => DifferenceKind::RuleMissing(at(wanted_text)),
         (false, true) => DifferenceKind::RuleExtra(at(found_text(other, family))),
-        (false, false) => DifferenceKind::RuleMoved(at(text)),
+        (false, false) => DifferenceKind::RuleMoved(at(wanted_text)),
     })
 }
 
@@ -283,23 +303,13 @@ fn outline(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKin
 
 fn found_text(rule: &InstalledRule, family: Family) -> String {
     match &rule.reading {
-        Reading::Known(rule) => rule_text(rule, family),
+        Reading::Known(rule) => text::rule(rule, family),
         Reading::Foreign { expressions, .. } => format!("[{}]", expressions.join(" ")),
     }
 }
 
 fn place_text(hook: Option<Hook>) -> String {
-    use crate::ruleset::{ChainKind, HookPoint};
-    let Some(Hook { kind, point, priority }) = hook else { return "no hook".to_owned() };
-    let kind = match kind {
-        ChainKind::Nat => "nat",
-        ChainKind::Filter => "filter",
-    };
-    let point = match point {
-        HookPoint::Prerouting => "prerouting",
-        HookPoint::Output => "output",
-    };
-    format!("type {kind} hook {point} priority {priority}")
+    hook.map_or_else(|| "no hook".to_owned(), |hook| text::hook(&hook))
 }
 
 fn installed_place_text(place: &Place) -> String {
@@ -332,6 +342,9 @@ impl fmt::Display for Difference {
                 " belongs to container {} interface {}, not to container {} interface {}",
                 found.container, found.interface, expected.container, expected.interface
             ),
+            OtherLayout { expected, found } => {
+                write!(f, " has layout {found} instead of {expected}")
+            }
             ObjectForeign(object) => write!(f, " has a foreign {object}"),
             SetMissing(set) => write!(f, ": set {set} is gone"),
             SetExtra(set) => write!(f, ": set {set} was added"),

@@ -12,15 +12,8 @@ mod error;
 pub mod socket;
 mod wire;
 
-pub use compare::{Difference, compare};
+pub use compare::Difference;
 pub use decode::Installed;
 pub use encode::Batch;
 pub use error::{NftError, Refusal};
 pub use socket::{NftSocket, TableOwner};
-
-use crate::ruleset::{Family, Rule};
-
-/// A rule in words, for messages.
-fn rule_text(rule: &Rule, family: Family) -> String {
-    format!("{} {rule:?}", family.as_str())
-}

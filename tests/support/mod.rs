@@ -1,3 +1,4 @@
-//! What tests need of the machine.
+//! What the tests share: the plugin as a process, namespaces, runtimes.
 
-pub(crate) mod netns;
+pub mod netns;
+pub mod plugin;
