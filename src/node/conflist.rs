@@ -106,9 +106,7 @@ impl Network {
         let head: Head<'_> = read(&text)?;
         let name = name_of(head.name)?;
         let version = version_of(head.version.as_deref())?;
-        let raw = head
-            .plugins
-            .ok_or_else(|| Broken::new("has no list of plugins"))?;
+        let raw = head.plugins.ok_or_else(|| Broken::new("has no list of plugins"))?;
         if raw.is_empty() {
             return Err(Broken::new("its list of plugins is empty"));
         }
@@ -117,12 +115,7 @@ impl Network {
             .enumerate()
             .map(|(index, plugin)| plugin_of(&text, index, plugin))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            text,
-            name,
-            version,
-            plugins,
-        })
+        Ok(Self { text, name, version, plugins })
     }
 
     /// The network's name.
@@ -165,9 +158,7 @@ impl Network {
     /// the same directory.
     #[must_use]
     pub fn is_multus(&self) -> bool {
-        self.plugins
-            .iter()
-            .any(|plugin| plugin.kind == "multus" || plugin.kind == "multus-shim")
+        self.plugins.iter().any(|plugin| plugin.kind == "multus" || plugin.kind == "multus-shim")
     }
 
     /// Whether an entry of ours is in the list.
@@ -185,10 +176,7 @@ impl Network {
     /// The first entry of ours.
     #[must_use]
     pub fn entry(&self) -> Option<Map<String, Value>> {
-        let ours = self
-            .plugins
-            .iter()
-            .find(|plugin| plugin.kind == OUR_TYPE)?;
+        let ours = self.plugins.iter().find(|plugin| plugin.kind == OUR_TYPE)?;
         serde_json::from_str(&self.text[ours.span.clone()]).ok()
     }
 
@@ -196,11 +184,7 @@ impl Network {
     /// another plugin. Others may have chained themselves behind us.
     #[must_use]
     pub fn holds(&self, entry: &Map<String, Value>) -> bool {
-        let ours = self
-            .plugins
-            .iter()
-            .filter(|plugin| plugin.kind == OUR_TYPE)
-            .count();
+        let ours = self.plugins.iter().filter(|plugin| plugin.kind == OUR_TYPE).count();
         let first = self.plugins.first();
         ours == 1
             && first.is_some_and(|plugin| plugin.kind != OUR_TYPE)
@@ -273,8 +257,7 @@ fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Broken> {
 }
 
 fn name_of(name: Option<String>) -> Result<String, Broken> {
-    name.filter(|name| !name.is_empty())
-        .ok_or_else(|| Broken::new("has no network name"))
+    name.filter(|name| !name.is_empty()).ok_or_else(|| Broken::new("has no network name"))
 }
 
 /// A missing version means 0.1.0 to every runtime.
@@ -293,10 +276,7 @@ fn plugin_of(text: &str, index: usize, raw: &RawValue) -> Result<Plugin, Broken>
         .ok_or_else(|| Broken::new(format!("plugins[{index}] has no type")))?;
     // A borrowed raw value is a slice of the text it was read from.
     let start = object.as_ptr() as usize - text.as_ptr() as usize;
-    Ok(Plugin {
-        kind,
-        span: start..start + object.len(),
-    })
+    Ok(Plugin { kind, span: start..start + object.len() })
 }
 
 /// The list that runtimes make of a single plugin: its name and version, and

@@ -128,17 +128,30 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Whether waiting is of no use: somebody has to change the command line,
+    /// the node's directories, or the network's own set-up.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Obstacle { obstacle, .. } => {
+                !matches!(obstacle, Obstacle::NoPrimary { .. } | Obstacle::Broken { .. })
+            }
+            Self::Changed(_) => false,
+            _ => true,
+        }
+    }
+
+    /// An error in the settings.
+    pub(crate) fn settings(path: impl Into<PathBuf>, reason: String) -> Self {
+        Self::Settings { path: path.into(), reason }
+    }
+
     /// An error of a call on a file.
     pub(crate) fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
         source: impl Into<std::io::Error>,
     ) -> Self {
-        Self::Io {
-            action,
-            path: path.into(),
-            source: source.into(),
-        }
+        Self::Io { action, path: path.into(), source: source.into() }
     }
 }
 

@@ -68,10 +68,7 @@ fn conf_file(path: &Path, name: String) -> Option<ConfFile> {
 /// A file's text and permission bits. Links are followed, as runtimes do; what
 /// is no regular file is not waited for.
 fn read_text(path: &Path) -> io::Result<(String, u32)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(O_NONBLOCK | O_CLOEXEC)
-        .open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_CLOEXEC).open(path)?;
     let meta = file.metadata()?;
     if !meta.is_file() {
         return Err(io::Error::other("is no regular file"));
@@ -95,6 +92,12 @@ pub fn settings_text(path: &Path) -> Result<String> {
     }
 }
 
+/// When a file was last changed.
+#[must_use]
+pub fn changed_at(path: &Path) -> Option<std::time::SystemTime> {
+    fs::metadata(path).and_then(|meta| meta.modified()).ok()
+}
+
 /// Does the planned steps in their order.
 ///
 /// # Errors
@@ -102,12 +105,9 @@ pub fn settings_text(path: &Path) -> Result<String> {
 pub fn apply(dir: &Path, steps: &[Step]) -> Result<()> {
     for step in steps {
         match step {
-            Step::Write {
-                name,
-                text,
-                mode,
-                expect,
-            } => write_text(&dir.join(name), text, *mode, expect.as_deref())?,
+            Step::Write { name, text, mode, expect } => {
+                write_text(&dir.join(name), text, *mode, expect.as_deref())?
+            }
             Step::Keep { name, copy } => keep(&dir.join(name), &dir.join(copy))?,
             Step::Rename { from, to } => rename(&dir.join(from), &dir.join(to))?,
             Step::Remove { name } => remove(&dir.join(name))?,
@@ -129,6 +129,7 @@ fn write_text(path: &Path, text: &str, mode: u32, expect: Option<&str>) -> Resul
         if !matches!(read_text(path), Ok((now, _)) if now == expect) {
             return Err(NodeError::Changed(path.to_owned()));
         }
+        temporary.give_to_owner_of(path);
     }
     temporary.put(path)
 }
@@ -216,18 +217,17 @@ impl Temporary {
         let kept = Self(Some(temporary));
         fill(&mut file).map_err(fail)?;
         // Not by `mode` above, which the umask cuts.
-        file.set_permissions(Permissions::from_mode(mode))
-            .map_err(fail)?;
-        if let Ok(old) = fs::metadata(path) {
-            let new = file.metadata().map_err(fail)?;
-            if (old.uid(), old.gid()) != (new.uid(), new.gid()) {
-                // A foreign owner is kept where we may; without the capability
-                // CHOWN the file becomes ours, which every runtime can read.
-                let _ = std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()));
-            }
-        }
+        file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
         file.sync_all().map_err(fail)?;
         Ok(kept)
+    }
+
+    /// A foreign owner is kept where we may; without the capability CHOWN the
+    /// file becomes ours, and runtimes can read it all the same.
+    fn give_to_owner_of(&self, path: &Path) {
+        if let (Some(temporary), Ok(old)) = (&self.0, fs::metadata(path)) {
+            let _ = std::os::unix::fs::lchown(temporary, Some(old.uid()), Some(old.gid()));
+        }
     }
 
     fn put(mut self, path: &Path) -> Result<()> {

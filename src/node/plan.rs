@@ -5,6 +5,8 @@
 //! The steps are ordered so that a runtime that reads between any two of them
 //! finds the old configuration or the new one.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::conflist::{Kind, Network};
@@ -83,6 +85,18 @@ pub enum Step {
     },
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Step::Write { name, .. } => write!(f, "wrote {name}"),
+            Step::Keep { name, copy } => write!(f, "kept {name} as {copy}"),
+            Step::Rename { from, to } => write!(f, "renamed {from} to {to}"),
+            Step::Remove { name } => write!(f, "removed {name}"),
+            Step::SetMode { name, mode } => write!(f, "set the mode of {name} to {mode:04o}"),
+        }
+    }
+}
+
 /// What [`install`] found and wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -142,28 +156,13 @@ fn own(
     // Group and others must not write what a runtime runs as root, and the
     // owner must be able to; any other choice of the operator's is kept.
     let odd = current.is_some_and(|file| file.mode & 0o600 != 0o600 || file.mode & 0o022 != 0);
-    let mode = current
-        .filter(|_| !odd)
-        .map_or(NEW_MODE, |file| file.mode & 0o777);
+    let mode = current.filter(|_| !odd).map_or(NEW_MODE, |file| file.mode & 0o777);
     if snapshot.text(&conf_name) != Some(&text) {
-        steps.push(Step::Write {
-            name: conf_name.clone(),
-            text: text.clone(),
-            mode,
-            expect: None,
-        });
+        steps.push(Step::Write { name: conf_name.clone(), text: text.clone(), mode, expect: None });
     } else if odd {
-        steps.push(Step::SetMode {
-            name: conf_name.clone(),
-            mode,
-        });
+        steps.push(Step::SetMode { name: conf_name.clone(), mode });
     }
-    Ok(Plan {
-        primary,
-        file: conf_name,
-        text,
-        steps,
-    })
+    Ok(Plan { primary, file: conf_name, text, steps })
 }
 
 fn insert(
@@ -182,10 +181,7 @@ fn insert(
             network.text().clone_into(&mut text);
         } else {
             if !network.has_ours() {
-                steps.push(Step::Keep {
-                    name: primary.clone(),
-                    copy: original(&primary),
-                });
+                steps.push(Step::Keep { name: primary.clone(), copy: original(&primary) });
             }
             steps.push(Step::Write {
                 name: name.clone(),
@@ -198,30 +194,14 @@ fn insert(
         let foreign = snapshot.get(&name).is_some()
             && !snapshot.network(&name).is_some_and(|list| list.has_ours());
         if foreign {
-            return Err(Obstacle::Taken {
-                primary,
-                taken: name,
-            });
+            return Err(Obstacle::Taken { primary, taken: name });
         }
         if snapshot.text(&name) != Some(&text) {
-            steps.push(Step::Write {
-                name: name.clone(),
-                text: text.clone(),
-                mode,
-                expect: None,
-            });
+            steps.push(Step::Write { name: name.clone(), text: text.clone(), mode, expect: None });
         }
-        steps.push(Step::Rename {
-            from: primary.clone(),
-            to: original(&primary),
-        });
+        steps.push(Step::Rename { from: primary.clone(), to: original(&primary) });
     }
-    Ok(Plan {
-        primary,
-        file: name,
-        text,
-        steps,
-    })
+    Ok(Plan { primary, file: name, text, steps })
 }
 
 /// What to do so that nothing of ours is left in the directory.
@@ -240,9 +220,8 @@ pub fn uninstall(snapshot: &Snapshot, conf_name: &str) -> Vec<Step> {
         let Some(base) = file.name.strip_suffix(ORIGINAL) else {
             continue;
         };
-        let replaced = [base.to_owned(), list_name(base)]
-            .iter()
-            .any(|name| snapshot.get(name).is_some());
+        let replaced =
+            [base.to_owned(), list_name(base)].iter().any(|name| snapshot.get(name).is_some());
         if replaced {
             remove_unless_done(snapshot, &file.name, &mut steps);
         }
@@ -273,10 +252,7 @@ fn withdraw(
             remove_unless_done(snapshot, &original(&base), steps);
             return;
         }
-        steps.push(Step::Rename {
-            from: original(&base),
-            to: base.clone(),
-        });
+        steps.push(Step::Rename { from: original(&base), to: base.clone() });
         if base != *name {
             remove_unless_done(snapshot, name, steps);
         }
@@ -309,9 +285,7 @@ fn remove_unless_done(snapshot: &Snapshot, name: &str, steps: &mut Vec<Step>) {
         _ => false,
     });
     if !done && snapshot.get(name).is_some() {
-        steps.push(Step::Remove {
-            name: name.to_owned(),
-        });
+        steps.push(Step::Remove { name: name.to_owned() });
     }
 }
 

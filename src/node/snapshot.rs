@@ -53,7 +53,9 @@ impl Snapshot {
     }
 
     /// The files that runtimes look at, in their order.
-    pub(super) fn configurations(&self) -> impl Iterator<Item = (&ConfFile, Result<Network, Broken>)> {
+    pub(super) fn configurations(
+        &self,
+    ) -> impl Iterator<Item = (&ConfFile, Result<Network, Broken>)> {
         self.files.iter().filter_map(|file| {
             let kind = Kind::of(&file.name)?;
             let network = match &file.text {
