@@ -2,4 +2,5 @@
 
 mod contract;
 mod kernel;
+mod node;
 mod support;
