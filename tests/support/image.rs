@@ -15,7 +15,9 @@ pub(crate) const PAUSE: &str = "docker.io/local/pause:1";
 const BUSYBOX: &str = "/bin/busybox";
 
 /// The busybox names the tests use.
-const APPLETS: [&str; 9] = ["cat", "echo", "env", "id", "nc", "printf", "sh", "sleep", "timeout"];
+const APPLETS: [&str; 9] = [
+    "cat", "echo", "env", "id", "nc", "printf", "sh", "sleep", "timeout",
+];
 
 /// The client: `get ADDRESS PORT HOST PATH` prints head and body of the answer
 /// on its standard error. Not wget, whose static build crashes where it looks
@@ -95,7 +97,12 @@ fn layer(pause: &str) -> Vec<u8> {
     for applet in APPLETS {
         tar.link(&format!("bin/{applet}"), "busybox");
     }
-    for (name, script) in [("get", GET), ("ask", ASK), ("serve", SERVE), ("reply", REPLY)] {
+    for (name, script) in [
+        ("get", GET),
+        ("ask", ASK),
+        ("serve", SERVE),
+        ("reply", REPLY),
+    ] {
         tar.file(&format!("bin/{name}"), 0o755, script.as_bytes());
     }
     tar.file(

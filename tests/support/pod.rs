@@ -347,9 +347,21 @@ impl Container<'_> {
 
     pub(crate) fn get_path(&self, address: impl ToString, path: &str) -> Result<String, String> {
         let host = address.to_string();
-        let address: SocketAddr = host.parse().unwrap_or_else(|error| panic!("{host}: {error}"));
-        let exec = self.exec(&["get", &address.ip().to_string(), &address.port().to_string(), &host, path]);
-        if exec.stderr.starts_with("HTTP/1.1 200 ") { Ok(exec.stderr) } else { Err(exec.stderr) }
+        let address: SocketAddr = host
+            .parse()
+            .unwrap_or_else(|error| panic!("{host}: {error}"));
+        let exec = self.exec(&[
+            "get",
+            &address.ip().to_string(),
+            &address.port().to_string(),
+            &host,
+            path,
+        ]);
+        if exec.stderr.starts_with("HTTP/1.1 200 ") {
+            Ok(exec.stderr)
+        } else {
+            Err(exec.stderr)
+        }
     }
 
     /// Waits for the end of the container's process; answers its exit code.
