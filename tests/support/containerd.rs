@@ -70,12 +70,7 @@ impl Containerd {
             .args(["containerd", "--config"])
             .arg(&config);
         let child = host::spawn_logged(command, &dir.path().join("containerd.log"));
-        let containerd = Self {
-            child,
-            cri: Cri::new(&dir.path().join("cd.sock")),
-            netns,
-            dir,
-        };
+        let containerd = Self { child, cri: Cri::new(&dir.path().join("cd.sock")), netns, dir };
         containerd.wait_until("containerd answers", || {
             containerd.cri.version().map_err(|error| error.to_string())
         });
@@ -84,27 +79,28 @@ impl Containerd {
     }
 
     /// Puts `conflist` into the configuration directory under `name` (in the
-    /// way runtimes notice) and waits until the network is ready.
+    /// way runtimes notice) and waits until it is in force. It must be the
+    /// first there by name.
     pub(crate) fn configure(&self, name: &str, conflist: &Value) {
         let temporary = self.conf_dir().join(format!("{name}.tmp"));
-        host::write(&temporary, conflist.to_string());
+        let text = conflist.to_string();
+        host::write(&temporary, &text);
         host::rename(&temporary, &self.conf_dir().join(name));
-        self.wait_until("the network is ready", || self.network_ready());
+        self.wait_until("the network is ready", || self.network_in_force(&text));
     }
 
-    fn network_ready(&self) -> Result<(), String> {
-        let answer = self.cri.status(false).map_err(|error| error.to_string())?;
-        let conditions = answer
-            .status
-            .map(|status| status.conditions)
-            .unwrap_or_default();
-        match conditions
-            .iter()
-            .find(|condition| condition.kind == "NetworkReady")
-        {
-            Some(condition) if condition.status => Ok(()),
-            other => Err(format!("{other:?}")),
+    fn network_in_force(&self, text: &str) -> Result<(), String> {
+        let answer = self.cri.status(true).map_err(|error| error.to_string())?;
+        let conditions = answer.status.map(|status| status.conditions).unwrap_or_default();
+        let ready =
+            conditions.iter().any(|condition| condition.kind == "NetworkReady" && condition.status);
+        let config = answer.info.get("cniconfig").cloned().unwrap_or_default();
+        let config: Value = serde_json::from_str(&config).unwrap_or_default();
+        let networks = config["Networks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if ready && networks.iter().any(|network| network["Config"]["Source"] == text) {
+            return Ok(());
         }
+        Err(format!("{conditions:?}, {config}"))
     }
 
     fn wait_until<T>(&self, what: &str, probe: impl FnMut() -> Result<T, String>) -> T {
@@ -186,11 +182,7 @@ impl Drop for Containerd {
 
 fn link_plugins(bin: &Path) {
     let link = |target: PathBuf, name: &str| {
-        assert!(
-            target.exists(),
-            "this test needs {}, which is not there",
-            target.display()
-        );
+        assert!(target.exists(), "this test needs {}, which is not there", target.display());
         std::os::unix::fs::symlink(&target, bin.join(name)).expect("a fresh plugin directory");
     };
     for plugin in PLUGINS {

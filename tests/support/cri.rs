@@ -25,11 +25,7 @@ const CALL_LIMIT: Duration = Duration::from_secs(120);
 pub(crate) enum CriError {
     /// The runtime answered with an error.
     #[error("{call}: {message} (gRPC status {status})")]
-    Refused {
-        call: &'static str,
-        status: i32,
-        message: String,
-    },
+    Refused { call: &'static str, status: i32, message: String },
     /// The runtime could not be reached, or what it said is no gRPC.
     #[error("{call}: {problem}")]
     Transport { call: &'static str, problem: String },
@@ -44,18 +40,11 @@ pub(crate) struct Cri {
 impl Cri {
     /// The runtime that listens on `socket`; nothing is opened yet.
     pub(crate) fn new(socket: &Path) -> Self {
-        Self {
-            socket: socket.to_owned(),
-        }
+        Self { socket: socket.to_owned() }
     }
 
     pub(crate) fn version(&self) -> Result<VersionResponse, CriError> {
-        self.call(
-            "Version",
-            &VersionRequest {
-                version: "v1".into(),
-            },
-        )
+        self.call("Version", &VersionRequest { version: "v1".into() })
     }
 
     pub(crate) fn status(&self, verbose: bool) -> Result<StatusResponse, CriError> {
@@ -64,22 +53,17 @@ impl Cri {
 
     /// Makes the pod's namespaces and its network; answers the sandbox's id.
     pub(crate) fn run_pod_sandbox(&self, config: &PodSandboxConfig) -> Result<String, CriError> {
-        let request = RunPodSandboxRequest {
-            config: Some(config.clone()),
-            runtime_handler: String::new(),
-        };
-        self.call("RunPodSandbox", &request)
-            .map(|answer: PodSandboxId| answer.id)
+        let request =
+            RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
+        self.call("RunPodSandbox", &request).map(|answer: PodSandboxId| answer.id)
     }
 
     pub(crate) fn stop_pod_sandbox(&self, id: &str) -> Result<(), CriError> {
-        self.call("StopPodSandbox", &PodSandboxId { id: id.into() })
-            .map(|Empty {}| ())
+        self.call("StopPodSandbox", &PodSandboxId { id: id.into() }).map(|Empty {}| ())
     }
 
     pub(crate) fn remove_pod_sandbox(&self, id: &str) -> Result<(), CriError> {
-        self.call("RemovePodSandbox", &PodSandboxId { id: id.into() })
-            .map(|Empty {}| ())
+        self.call("RemovePodSandbox", &PodSandboxId { id: id.into() }).map(|Empty {}| ())
     }
 
     /// With `verbose` the answer's `info` holds what the runtime knows beyond
@@ -91,10 +75,7 @@ impl Cri {
     ) -> Result<PodSandboxStatusResponse, CriError> {
         self.call(
             "PodSandboxStatus",
-            &PodSandboxStatusRequest {
-                pod_sandbox_id: id.into(),
-                verbose,
-            },
+            &PodSandboxStatusRequest { pod_sandbox_id: id.into(), verbose },
         )
     }
 
@@ -116,30 +97,24 @@ impl Cri {
             config: Some(config.clone()),
             sandbox_config: Some(sandbox.clone()),
         };
-        self.call("CreateContainer", &request)
-            .map(|answer: ContainerId| answer.id)
+        self.call("CreateContainer", &request).map(|answer: ContainerId| answer.id)
     }
 
     pub(crate) fn start_container(&self, id: &str) -> Result<(), CriError> {
-        self.call("StartContainer", &ContainerId { id: id.into() })
-            .map(|Empty {}| ())
+        self.call("StartContainer", &ContainerId { id: id.into() }).map(|Empty {}| ())
     }
 
     /// `grace`: seconds between SIGTERM and SIGKILL.
     pub(crate) fn stop_container(&self, id: &str, grace: i64) -> Result<(), CriError> {
         self.call(
             "StopContainer",
-            &StopContainerRequest {
-                container_id: id.into(),
-                timeout: grace,
-            },
+            &StopContainerRequest { container_id: id.into(), timeout: grace },
         )
         .map(|Empty {}| ())
     }
 
     pub(crate) fn remove_container(&self, id: &str) -> Result<(), CriError> {
-        self.call("RemoveContainer", &ContainerId { id: id.into() })
-            .map(|Empty {}| ())
+        self.call("RemoveContainer", &ContainerId { id: id.into() }).map(|Empty {}| ())
     }
 
     pub(crate) fn container_status(&self, id: &str) -> Result<ContainerStatus, CriError> {
@@ -161,11 +136,7 @@ impl Cri {
         let cmd = cmd.iter().map(|word| (*word).to_owned()).collect();
         self.call(
             "ExecSync",
-            &ExecSyncRequest {
-                container_id: container.into(),
-                cmd,
-                timeout: limit,
-            },
+            &ExecSyncRequest { container_id: container.into(), cmd, timeout: limit },
         )
     }
 
@@ -179,26 +150,17 @@ impl Cri {
             .enable_all()
             .build()
             .map_err(|error| transport(error.to_string()))?;
-        let exchange = exchange(
-            &self.socket,
-            format!("http://localhost{SERVICE}{call}"),
-            framed(request),
-        );
+        let exchange =
+            exchange(&self.socket, format!("http://localhost{SERVICE}{call}"), framed(request));
         let reply = runtime
             .block_on(async { tokio::time::timeout(CALL_LIMIT, exchange).await })
             .map_err(|_| transport(format!("no answer in {CALL_LIMIT:?}")))?
             .map_err(|error| transport(error.to_string()))?;
         if reply.status != 0 {
-            return Err(CriError::Refused {
-                call,
-                status: reply.status,
-                message: reply.message,
-            });
+            return Err(CriError::Refused { call, status: reply.status, message: reply.message });
         }
-        let message = reply
-            .body
-            .get(PREFIX..)
-            .ok_or_else(|| transport("answer without a message".into()))?;
+        let message =
+            reply.body.get(PREFIX..).ok_or_else(|| transport("answer without a message".into()))?;
         Answer::decode(message).map_err(|error| transport(error.to_string()))
     }
 }
@@ -247,15 +209,11 @@ async fn exchange(
     }
     let trailers = download.trailers().await?.unwrap_or(head.headers);
     let text = |name| {
-        trailers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        trailers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
     };
     Ok(Reply {
         body: body.freeze(),
-        status: text("grpc-status")
-            .ok_or("no grpc-status in the answer")?
-            .parse()?,
+        status: text("grpc-status").ok_or("no grpc-status in the answer")?.parse()?,
         message: percent_decoded(&text("grpc-message").unwrap_or_default()),
     })
 }

@@ -34,9 +34,7 @@ fn binary() -> &'static Path {
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/envoy.sh");
         let path = host::try_run(&["sh", script, concat!(env!("CARGO_TARGET_TMPDIR"), "/envoy")]);
-        path.unwrap_or_else(|error| panic!("this test needs a real Envoy: {error}"))
-            .trim()
-            .into()
+        path.unwrap_or_else(|error| panic!("this test needs a real Envoy: {error}")).trim().into()
     })
 }
 
@@ -44,29 +42,23 @@ fn binary() -> &'static Path {
 /// image has none.
 fn libraries() -> Vec<(PathBuf, String)> {
     let listing = host::run(&["ldd", &binary().display().to_string()]);
-    let path = |line: &str| {
-        line.split_whitespace()
-            .find(|word| word.starts_with('/'))
-            .map(str::to_owned)
-    };
+    let path =
+        |line: &str| line.split_whitespace().find(|word| word.starts_with('/')).map(str::to_owned);
     let asked = |line: &str| line.split_whitespace().next().map(str::to_owned);
-    let both = listing
-        .lines()
-        .filter_map(|line| Some((path(line)?, asked(line)?)));
+    let both = listing.lines().filter_map(|line| Some((path(line)?, asked(line)?)));
     both.map(|(path, asked)| {
-        let name = if asked.starts_with('/') {
-            asked
-        } else {
-            format!("/lib/{asked}")
-        };
+        let name = if asked.starts_with('/') { asked } else { format!("/lib/{asked}") };
         (PathBuf::from(path), name)
     })
     .collect()
 }
 
-/// The sidecar's container. `any` is the address the listeners bind, `0.0.0.0`
-/// or `::` (which then serves both families).
-pub(crate) fn container(any: &str) -> ContainerSpec {
+/// What the listeners bind: IPv4 alone, as the mesh does it, or both families.
+pub(crate) const IPV4: &[&str] = &["0.0.0.0"];
+pub(crate) const BOTH_FAMILIES: &[&str] = &["0.0.0.0", "::"];
+
+/// The sidecar's container, its listeners at the addresses `any`.
+pub(crate) fn container(any: &[&str]) -> ContainerSpec {
     let config = configuration(any).to_string();
     let command = [
         "/envoy",
@@ -78,44 +70,31 @@ pub(crate) fn container(any: &str) -> ContainerSpec {
         "-l",
         "warn",
     ];
-    let spec = ContainerSpec::new("envoy", &command)
-        .uid(UID)
-        .mount(binary(), "/envoy");
-    libraries()
-        .into_iter()
-        .fold(spec, |spec, (path, name)| spec.mount(&path, &name))
+    let spec = ContainerSpec::new("envoy", &command).uid(UID).mount(binary(), "/envoy");
+    libraries().into_iter().fold(spec, |spec, (path, name)| spec.mount(&path, &name))
 }
 
 /// Starts the sidecar and waits until it is ready.
-pub(crate) fn start<'node>(pod: &Pod<'node>, any: &str) -> Container<'node> {
+pub(crate) fn start<'node>(pod: &Pod<'node>, any: &[&str]) -> Container<'node> {
     let envoy = pod.start(&container(any));
     wait_for("Envoy is ready", Duration::from_secs(30), || {
-        envoy
-            .get_path(ADMIN, "/ready")
-            .map_err(|error| format!("{error}\n{}", envoy.log()))
+        envoy.get_path(ADMIN, "/ready").map_err(|error| format!("{error}\n{}", envoy.log()))
     });
     envoy
 }
 
 /// One of the sidecar's statistics.
 pub(crate) fn statistic(envoy: &Container<'_>, name: &str) -> u64 {
-    let page = envoy
-        .get_path(ADMIN, &format!("/stats?filter={name}"))
-        .expect("Envoy's statistics");
-    let value = page
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    value
-        .unwrap_or_else(|| panic!("no {name} in {page:?}"))
-        .parse()
-        .expect("a number")
+    let page = envoy.get_path(ADMIN, &format!("/stats?filter={name}")).expect("Envoy's statistics");
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    value.unwrap_or_else(|| panic!("no {name} in {page:?}")).parse().expect("a number")
 }
 
 /// Statistics of the requests that passed each way.
 pub(crate) const OUTBOUND_REQUESTS: &str = "http.outbound.downstream_rq_total";
 pub(crate) const INBOUND_REQUESTS: &str = "http.inbound.downstream_rq_total";
 
-fn configuration(any: &str) -> Value {
+fn configuration(any: &[&str]) -> Value {
     let outbound = json!({"name": "original", "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "5s"});
     // A fixed address: led to the original one, the request would come in again.
     let inbound = json!({
@@ -124,26 +103,31 @@ fn configuration(any: &str) -> Value {
             {"endpoint": {"address": socket("127.0.0.1", APPLICATION)}},
         ]}]},
     });
-    let mut listeners = vec![
-        listener(any, "outbound", 15001, "original"),
-        listener(any, "inbound", 15003, "application"),
-    ];
-    listeners.extend(HEALTH_PORTS.map(|port| {
-        let answer = json!({"status": 200, "body": {"inline_string": format!("health {port}\n")}});
-        let route = json!({"match": {"prefix": "/"}, "direct_response": answer});
-        json!({"name": format!("health-{port}"), "address": socket(any, port),
-            "filter_chains": [{"filters": [http(&format!("health-{port}"), &route)]}]})
-    }));
+    let both = [("outbound", 15001, "original"), ("inbound", 15003, "application")];
+    let listeners = any.iter().flat_map(|any| {
+        let redirected =
+            both.map(|(direction, port, cluster)| listener(any, direction, port, cluster));
+        redirected.into_iter().chain(HEALTH_PORTS.map(|port| health(any, port)))
+    });
+    let listeners: Vec<Value> = listeners.collect();
     json!({
         "admin": {"address": socket("127.0.0.1", 15000)},
         "static_resources": {"listeners": listeners, "clusters": [outbound, inbound]},
     })
 }
 
+fn health(any: &str, port: u16) -> Value {
+    let name = format!("health-{port}");
+    let answer = json!({"status": 200, "body": {"inline_string": format!("health {port}\n")}});
+    let route = json!({"match": {"prefix": "/"}, "direct_response": answer});
+    json!({"name": format!("{name} {any}"), "address": socket(any, port),
+        "filter_chains": [{"filters": [http(&name, &route)]}]})
+}
+
 fn listener(any: &str, direction: &str, port: u16, cluster: &str) -> Value {
     let route = json!({"match": {"prefix": "/"}, "route": {"cluster": cluster}});
     json!({
-        "name": direction, "address": socket(any, port),
+        "name": format!("{direction} {any}"), "address": socket(any, port),
         "listener_filters": [{"name": "envoy.filters.listener.original_dst", "typed_config":
             {"@type": "type.googleapis.com/envoy.extensions.filters.listener.original_dst.v3.OriginalDst"}}],
         "filter_chains": [{"filters": [http(direction, &route)]}],
@@ -163,5 +147,5 @@ fn http(name: &str, route: &Value) -> Value {
 }
 
 fn socket(address: &str, port: u16) -> Value {
-    json!({"socket_address": {"address": address, "port_value": port, "ipv4_compat": address == "::"}})
+    json!({"socket_address": {"address": address, "port_value": port}})
 }

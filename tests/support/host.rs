@@ -1,10 +1,7 @@
 //! The machine under the tests: its programs and files. The one place of the
 //! support that starts programs or writes and removes files.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "tests may do what the plugin must not"
-)]
+#![expect(clippy::disallowed_methods, reason = "tests may do what the plugin must not")]
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -22,13 +19,8 @@ pub(crate) fn require(programs: &[&str]) {
         "this test makes namespaces and runs containers: it must run as root"
     );
     for program in programs {
-        let found = PATH
-            .split(':')
-            .any(|dir| Path::new(dir).join(program).exists());
-        assert!(
-            found,
-            "this test needs the program {program}, which is not installed"
-        );
+        let found = PATH.split(':').any(|dir| Path::new(dir).join(program).exists());
+        assert!(found, "this test needs the program {program}, which is not installed");
     }
 }
 
@@ -47,11 +39,7 @@ pub(crate) fn try_run(words: &[&str]) -> Result<String, String> {
     if output.status.success() {
         return Ok(text);
     }
-    Err(format!(
-        "{words:?}: {}: {text}{}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    ))
+    Err(format!("{words:?}: {}: {text}{}", output.status, String::from_utf8_lossy(&output.stderr)))
 }
 
 /// Runs a program that must succeed.
@@ -77,9 +65,7 @@ pub(crate) fn with_input(mut command: Command, input: &[u8]) -> Output {
         .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     // A program that does not read its input closes the pipe: no matter.
     let _ = child.stdin.take().expect("a piped stdin").write_all(input);
-    child
-        .wait_with_output()
-        .expect("a child that can be waited for")
+    child.wait_with_output().expect("a child that can be waited for")
 }
 
 /// Starts a program in the background, both its outputs in the file `log`.
@@ -117,8 +103,5 @@ pub(crate) fn names_in(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         return Vec::new();
     };
-    entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

@@ -15,9 +15,7 @@ pub(crate) const PAUSE: &str = "docker.io/local/pause:1";
 const BUSYBOX: &str = "/bin/busybox";
 
 /// The busybox names the tests use.
-const APPLETS: [&str; 9] = [
-    "cat", "echo", "env", "id", "nc", "printf", "sh", "sleep", "timeout",
-];
+const APPLETS: [&str; 9] = ["cat", "echo", "env", "id", "nc", "printf", "sh", "sleep", "timeout"];
 
 /// The client: `get ADDRESS PORT HOST PATH` prints head and body of the answer
 /// on its standard error. Not wget, whose static build crashes where it looks
@@ -50,35 +48,31 @@ pub(crate) fn archive(pause: &str) -> Vec<u8> {
     let layer = layer(pause);
     let mut blobs = Blobs::default();
     let layer_digest = blobs.add(layer.clone());
-    let manifests = [
-        (TOOL, json!(["/bin/sh"])),
-        (PAUSE, json!(["/bin/sh", "/pause"])),
-    ]
-    .map(|(name, entrypoint)| {
-        let config = blobs.add_json(&json!({
-            "architecture": architecture(), "os": "linux",
-            "config": {"Entrypoint": entrypoint, "Env": ["PATH=/bin"]},
-            "rootfs": {"type": "layers", "diff_ids": [layer_digest.digest]},
-        }));
-        let manifest = blobs.add_json(&json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": config.descriptor("application/vnd.oci.image.config.v1+json"),
-            "layers": [layer_digest.descriptor("application/vnd.oci.image.layer.v1.tar")],
-        }));
-        let mut descriptor = manifest.descriptor("application/vnd.oci.image.manifest.v1+json");
-        descriptor["annotations"] = json!({"io.containerd.image.name": name});
-        descriptor
-    });
+    let manifests = [(TOOL, json!(["/bin/sh"])), (PAUSE, json!(["/bin/sh", "/pause"]))].map(
+        |(name, entrypoint)| {
+            let config = blobs.add_json(&json!({
+                "architecture": architecture(), "os": "linux",
+                "config": {"Entrypoint": entrypoint, "Env": ["PATH=/bin"]},
+                "rootfs": {"type": "layers", "diff_ids": [layer_digest.digest]},
+            }));
+            let manifest = blobs.add_json(&json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": config.descriptor("application/vnd.oci.image.config.v1+json"),
+                "layers": [layer_digest.descriptor("application/vnd.oci.image.layer.v1.tar")],
+            }));
+            let mut descriptor = manifest.descriptor("application/vnd.oci.image.manifest.v1+json");
+            descriptor["annotations"] = json!({"io.containerd.image.name": name});
+            descriptor
+        },
+    );
 
     let mut tar = Tar::default();
     tar.file("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#);
     tar.file(
         "index.json",
         0o644,
-        json!({"schemaVersion": 2, "manifests": manifests})
-            .to_string()
-            .as_bytes(),
+        json!({"schemaVersion": 2, "manifests": manifests}).to_string().as_bytes(),
     );
     for (digest, bytes) in &blobs.0 {
         tar.file(&format!("blobs/sha256/{digest}"), 0o644, bytes);
@@ -88,28 +82,16 @@ pub(crate) fn archive(pause: &str) -> Vec<u8> {
 
 fn layer(pause: &str) -> Vec<u8> {
     let busybox = std::fs::read(BUSYBOX).unwrap_or_else(|error| panic!("{BUSYBOX}: {error}"));
-    assert!(
-        is_static(&busybox),
-        "{BUSYBOX} needs a dynamic linker: install the static busybox"
-    );
+    assert!(is_static(&busybox), "{BUSYBOX} needs a dynamic linker: install the static busybox");
     let mut tar = Tar::default();
     tar.file("bin/busybox", 0o755, &busybox);
     for applet in APPLETS {
         tar.link(&format!("bin/{applet}"), "busybox");
     }
-    for (name, script) in [
-        ("get", GET),
-        ("ask", ASK),
-        ("serve", SERVE),
-        ("reply", REPLY),
-    ] {
+    for (name, script) in [("get", GET), ("ask", ASK), ("serve", SERVE), ("reply", REPLY)] {
         tar.file(&format!("bin/{name}"), 0o755, script.as_bytes());
     }
-    tar.file(
-        "pause",
-        0o755,
-        format!("{pause}\nexec sleep 86400\n").as_bytes(),
-    );
+    tar.file("pause", 0o755, format!("{pause}\nexec sleep 86400\n").as_bytes());
     tar.finish()
 }
 
@@ -136,14 +118,8 @@ struct Blob {
 
 impl Blobs {
     fn add(&mut self, bytes: Vec<u8>) -> Blob {
-        let hex: String = Sha256::digest(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        let blob = Blob {
-            digest: format!("sha256:{hex}"),
-            size: bytes.len(),
-        };
+        let hex: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let blob = Blob { digest: format!("sha256:{hex}"), size: bytes.len() };
         self.0.push((hex, bytes));
         blob
     }

@@ -17,10 +17,8 @@ use std::time::{Duration, Instant};
 /// The plugin under test: the one cargo built for these tests, or the one that
 /// `OSM_CNI_BIN` names.
 pub(crate) fn binary() -> PathBuf {
-    std::env::var_os("OSM_CNI_BIN").map_or_else(
-        || PathBuf::from(env!("CARGO_BIN_EXE_osm-cni")),
-        PathBuf::from,
-    )
+    std::env::var_os("OSM_CNI_BIN")
+        .map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_osm-cni")), PathBuf::from)
 }
 
 /// Asks `probe` again and again until it has an answer; panics with what it

@@ -1,10 +1,7 @@
 //! Network namespaces of the tests: named ones that are removed when dropped,
 //! and a way to do something inside any of them.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the tests enter namespaces on threads born for it"
-)]
+#![expect(clippy::disallowed_methods, reason = "the tests enter namespaces on threads born for it")]
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -40,9 +37,7 @@ impl NetNs {
 
     /// Runs `ip` with `arguments`, separated by blanks, inside.
     pub(crate) fn ip(&self, arguments: &str) -> String {
-        let words = ["ip", "-n", &self.name]
-            .into_iter()
-            .chain(arguments.split(' '));
+        let words = ["ip", "-n", &self.name].into_iter().chain(arguments.split(' '));
         host::run(&words.collect::<Vec<_>>())
     }
 }
@@ -65,9 +60,7 @@ pub(crate) fn inside<T: Send>(path: &Path, work: impl FnOnce() -> T + Send) -> T
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             work()
         });
-        thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
 

@@ -43,8 +43,7 @@ impl PodSpec {
 
     /// Adds an annotation of the mesh: `openservicemesh.io/KEY`.
     pub(crate) fn annotation(mut self, key: &str, value: &str) -> Self {
-        self.annotations
-            .insert(format!("openservicemesh.io/{key}"), value.into());
+        self.annotations.insert(format!("openservicemesh.io/{key}"), value.into());
         self
     }
 
@@ -64,16 +63,8 @@ impl PodSpec {
     }
 
     fn namespaces(&self) -> NamespaceOption {
-        let network = if self.host_network {
-            namespace_mode::NODE
-        } else {
-            namespace_mode::POD
-        };
-        NamespaceOption {
-            network,
-            pid: namespace_mode::CONTAINER,
-            ipc: namespace_mode::POD,
-        }
+        let network = if self.host_network { namespace_mode::NODE } else { namespace_mode::POD };
+        NamespaceOption { network, pid: namespace_mode::CONTAINER, ipc: namespace_mode::POD }
     }
 
     /// What the kubelet sends for this pod.
@@ -91,11 +82,7 @@ impl PodSpec {
                 namespace: self.namespace.clone(),
                 attempt: 0,
             }),
-            hostname: if self.host_network {
-                String::new()
-            } else {
-                self.name.clone()
-            },
+            hostname: if self.host_network { String::new() } else { self.name.clone() },
             log_directory: node
                 .dir()
                 .dir(&format!("logs/{}_{}", self.namespace, self.name))
@@ -119,18 +106,12 @@ impl PodSpec {
     pub(crate) fn try_run<'node>(&self, node: &'node Containerd) -> Result<Pod<'node>, CriError> {
         let config = self.sandbox(node);
         let id = node.cri().run_pod_sandbox(&config)?;
-        Ok(Pod {
-            node,
-            id,
-            config,
-            namespaces: self.namespaces(),
-        })
+        Ok(Pod { node, id, config, namespaces: self.namespaces() })
     }
 
     /// Runs the pod's sandbox, which must succeed.
     pub(crate) fn run<'node>(&self, node: &'node Containerd) -> Pod<'node> {
-        self.try_run(node)
-            .unwrap_or_else(|error| panic!("pod {}: {error}", self.name))
+        self.try_run(node).unwrap_or_else(|error| panic!("pod {}: {error}", self.name))
     }
 }
 
@@ -158,12 +139,9 @@ impl<'node> Pod<'node> {
             .expect("the status of a running sandbox");
         let info: serde_json::Value =
             serde_json::from_str(&answer.info["info"]).expect("the runtime's own JSON");
-        let namespaces = info["runtimeSpec"]["linux"]["namespaces"]
-            .as_array()
-            .expect("a list of namespaces");
-        let network = namespaces
-            .iter()
-            .find(|namespace| namespace["type"] == "network");
+        let namespaces =
+            info["runtimeSpec"]["linux"]["namespaces"].as_array().expect("a list of namespaces");
+        let network = namespaces.iter().find(|namespace| namespace["type"] == "network");
         let path = network.and_then(|namespace| namespace["path"].as_str());
         Path::new(path.expect("a path of the network namespace")).to_owned()
     }
@@ -175,16 +153,10 @@ impl<'node> Pod<'node> {
             .cri()
             .pod_sandbox_status(&self.id, false)
             .expect("the status of a running sandbox");
-        let network = answer
-            .status
-            .and_then(|status| status.network)
-            .expect("a pod with a network");
+        let network =
+            answer.status.and_then(|status| status.network).expect("a pod with a network");
         let more = network.additional_ips.into_iter().map(|more| more.ip);
-        [network.ip]
-            .into_iter()
-            .chain(more)
-            .map(|ip| ip.parse().expect("an address"))
-            .collect()
+        [network.ip].into_iter().chain(more).map(|ip| ip.parse().expect("an address")).collect()
     }
 
     pub(crate) fn ip(&self) -> IpAddr {
@@ -199,13 +171,8 @@ impl<'node> Pod<'node> {
         let id = cri
             .create_container(&self.id, &config, &self.config)
             .unwrap_or_else(|error| panic!("{error}"));
-        cri.start_container(&id)
-            .unwrap_or_else(|error| panic!("{error}"));
-        Container {
-            node: self.node,
-            id,
-            log,
-        }
+        cri.start_container(&id).unwrap_or_else(|error| panic!("{error}"));
+        Container { node: self.node, id, log }
     }
 
     pub(crate) fn stop(&self) -> Result<(), CriError> {
@@ -267,18 +234,11 @@ impl ContainerSpec {
     }
 
     fn config(&self, namespaces: &NamespaceOption) -> ContainerConfig {
-        let envs = self.env.iter().map(|(key, value)| KeyValue {
-            key: key.clone(),
-            value: value.clone(),
-        });
+        let envs =
+            self.env.iter().map(|(key, value)| KeyValue { key: key.clone(), value: value.clone() });
         ContainerConfig {
-            metadata: Some(ContainerMetadata {
-                name: self.name.clone(),
-                attempt: 0,
-            }),
-            image: Some(ImageSpec {
-                image: self.image.clone(),
-            }),
+            metadata: Some(ContainerMetadata { name: self.name.clone(), attempt: 0 }),
+            image: Some(ImageSpec { image: self.image.clone() }),
             command: self.command.clone(),
             args: Vec::new(),
             working_dir: String::new(),
@@ -332,11 +292,7 @@ impl Container<'_> {
             .exec_sync(&self.id, command, 60)
             .unwrap_or_else(|error| panic!("{error}"));
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Exec {
-            stdout: text(answer.stdout),
-            stderr: text(answer.stderr),
-            code: answer.exit_code,
-        }
+        Exec { stdout: text(answer.stdout), stderr: text(answer.stderr), code: answer.exit_code }
     }
 
     /// Asks for a page as the container's user: head and body of what came
@@ -347,9 +303,7 @@ impl Container<'_> {
 
     pub(crate) fn get_path(&self, address: impl ToString, path: &str) -> Result<String, String> {
         let host = address.to_string();
-        let address: SocketAddr = host
-            .parse()
-            .unwrap_or_else(|error| panic!("{host}: {error}"));
+        let address: SocketAddr = host.parse().unwrap_or_else(|error| panic!("{host}: {error}"));
         let exec = self.exec(&[
             "get",
             &address.ip().to_string(),
@@ -357,21 +311,14 @@ impl Container<'_> {
             &host,
             path,
         ]);
-        if exec.stderr.starts_with("HTTP/1.1 200 ") {
-            Ok(exec.stderr)
-        } else {
-            Err(exec.stderr)
-        }
+        if exec.stderr.starts_with("HTTP/1.1 200 ") { Ok(exec.stderr) } else { Err(exec.stderr) }
     }
 
     /// Waits for the end of the container's process; answers its exit code.
     pub(crate) fn wait(&self) -> i32 {
         wait_for("the end of a container", Duration::from_secs(60), || {
-            let status = self
-                .node
-                .cri()
-                .container_status(&self.id)
-                .map_err(|error| error.to_string())?;
+            let status =
+                self.node.cri().container_status(&self.id).map_err(|error| error.to_string())?;
             if status.state == CONTAINER_EXITED {
                 Ok(status.exit_code)
             } else {

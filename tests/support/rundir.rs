@@ -39,11 +39,8 @@ impl RunDir {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         LEFTOVERS.call_once(sweep_leftovers);
 
-        let name = format!(
-            "{PREFIX}{}-{}",
-            std::process::id(),
-            COUNT.fetch_add(1, Ordering::Relaxed)
-        );
+        let name =
+            format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(&name);
         // Locked before it has its name: nobody finds it without an owner.
         let unnamed = std::env::temp_dir().join(format!(".{name}"));
@@ -51,11 +48,7 @@ impl RunDir {
         let file = std::fs::File::create(unnamed.join("lock")).expect("a lock file");
         let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).expect("a lock of our own");
         host::rename(&unnamed, &path);
-        Self {
-            name,
-            path,
-            _lock: lock,
-        }
+        Self { name, path, _lock: lock }
     }
 
     /// The name that everything made for this test begins with.
@@ -132,19 +125,11 @@ fn end_processes(name: &str, path: &Path) {
         for pid in &pids {
             let _ = kill(*pid, Signal::SIGKILL);
         }
-        if pids.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("still there: {pids:?}"))
-        }
+        if pids.is_empty() { Ok(()) } else { Err(format!("still there: {pids:?}")) }
     };
     let mut unit = ();
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        wait_for(
-            "the end of a test's processes",
-            Duration::from_secs(20),
-            || gone(&mut unit),
-        );
+        wait_for("the end of a test's processes", Duration::from_secs(20), || gone(&mut unit));
     }));
     if result.is_err() {
         eprintln!("clean-up: processes of {} did not end", path.display());
@@ -166,25 +151,16 @@ fn processes_of(name: &str, path: &Path) -> Vec<Pid> {
             || (read("cgroup").contains(&cgroup) && !read("cmdline").is_empty())
     };
     let own = std::process::id().cast_signed();
-    let pids = host::names_in(Path::new("/proc"))
-        .into_iter()
-        .filter_map(|pid| pid.parse().ok());
-    pids.filter(|pid| *pid != own)
-        .filter(is_ours)
-        .map(Pid::from_raw)
-        .collect()
+    let pids = host::names_in(Path::new("/proc")).into_iter().filter_map(|pid| pid.parse().ok());
+    pids.filter(|pid| *pid != own).filter(is_ours).map(Pid::from_raw).collect()
 }
 
 /// A shim's socket lies outside the state directory; the bundle says where.
 fn shim_sockets(path: &Path) -> Vec<PathBuf> {
     let bundles = path.join("state/io.containerd.runtime.v2.task/k8s.io");
-    let addresses = host::names_in(&bundles)
-        .into_iter()
-        .map(|id| bundles.join(id).join("address"));
+    let addresses = host::names_in(&bundles).into_iter().map(|id| bundles.join(id).join("address"));
     let texts = addresses.filter_map(|file| std::fs::read_to_string(file).ok());
-    texts
-        .filter_map(|text| text.trim().strip_prefix("unix://").map(PathBuf::from))
-        .collect()
+    texts.filter_map(|text| text.trim().strip_prefix("unix://").map(PathBuf::from)).collect()
 }
 
 fn unmount_below(path: &Path) {
@@ -203,9 +179,8 @@ fn unmount_below(path: &Path) {
 /// that runs is lost.
 fn remove_cgroups(name: &str) {
     let root = Path::new("/sys/fs/cgroup");
-    let controllers = host::names_in(root)
-        .into_iter()
-        .map(|controller| root.join(controller).join(name));
+    let controllers =
+        host::names_in(root).into_iter().map(|controller| root.join(controller).join(name));
     for top in controllers.chain([root.join(name)]) {
         for child in host::names_in(&top) {
             let _ = std::fs::remove_dir(top.join(child));

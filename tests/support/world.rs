@@ -31,10 +31,7 @@ impl World {
     /// holds.
     pub(crate) fn new(dir: &RunDir, node: &NetNs, pods: &[&str]) -> Self {
         let netns = NetNs::new(dir, "world");
-        node.ip(&format!(
-            "link add world0 type veth peer name node0 netns {}",
-            netns.name()
-        ));
+        node.ip(&format!("link add world0 type veth peer name node0 netns {}", netns.name()));
         for (ns, link, v4, v6) in [
             (node, "world0", "192.0.2.1/30", "2001:db8:2::1/64"),
             (&netns, "node0", "192.0.2.2/30", "2001:db8:2::2/64"),
@@ -60,11 +57,7 @@ impl World {
         }
         netns.ip("route add local 0.0.0.0/0 dev lo table local");
 
-        let world = Self {
-            netns,
-            over: Arc::default(),
-            reached: Arc::default(),
-        };
+        let world = Self { netns, over: Arc::default(), reached: Arc::default() };
         for port in PORTS {
             let listener = inside(&world.netns.path(), || {
                 TcpListener::bind(("::", port)).expect("a free port")
@@ -77,29 +70,19 @@ impl World {
 
     /// The addresses and ports at which connections arrived so far.
     pub(crate) fn reached(&self) -> Vec<SocketAddr> {
-        self.reached
-            .lock()
-            .expect("a list that no thread broke")
-            .clone()
+        self.reached.lock().expect("a list that no thread broke").clone()
     }
 
     /// Asks a pod for a page, from here; answers head and body.
     pub(crate) fn get(&self, address: SocketAddr) -> Result<String, String> {
-        let stream = inside(&self.netns.path(), || {
-            TcpStream::connect_timeout(&address, PATIENCE)
-        });
+        let stream = inside(&self.netns.path(), || TcpStream::connect_timeout(&address, PATIENCE));
         let talk = |mut stream: TcpStream| {
             stream.set_read_timeout(Some(PATIENCE))?;
-            write!(
-                stream,
-                "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-            )?;
+            write!(stream, "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
             let mut text = String::new();
             stream.read_to_string(&mut text).map(|_| text)
         };
-        stream
-            .and_then(talk)
-            .map_err(|error| format!("{address}: {error}"))
+        stream.and_then(talk).map_err(|error| format!("{address}: {error}"))
     }
 }
 
@@ -119,10 +102,7 @@ fn serve(listener: &TcpListener, over: &AtomicBool, reached: &Mutex<Vec<SocketAd
             return;
         }
         if let Ok(asked) = stream.local_addr() {
-            reached
-                .lock()
-                .expect("a list that no thread broke")
-                .push(plain(asked));
+            reached.lock().expect("a list that no thread broke").push(plain(asked));
         }
         std::thread::spawn(move || answer(stream));
     }
@@ -131,11 +111,8 @@ fn serve(listener: &TcpListener, over: &AtomicBool, reached: &Mutex<Vec<SocketAd
 /// Repeats the request's head: it shows who has been on the way.
 fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
-    let mut body = format!(
-        "reached {}\nfrom {}\n",
-        plain(stream.local_addr()?),
-        plain(stream.peer_addr()?)
-    );
+    let mut body =
+        format!("reached {}\nfrom {}\n", plain(stream.local_addr()?), plain(stream.peer_addr()?));
     for line in BufReader::new(stream.try_clone()?).lines() {
         let line = line?;
         if line.is_empty() {
@@ -145,10 +122,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
         body.push('\n');
     }
     let length = body.len();
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-    )
+    write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
 /// An IPv4 address without its IPv6 clothes.
