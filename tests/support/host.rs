@@ -4,7 +4,6 @@
 #![expect(clippy::disallowed_methods, reason = "tests may do what the plugin must not")]
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -53,19 +52,6 @@ fn output(words: &[&str]) -> Output {
         .args(arguments)
         .output()
         .unwrap_or_else(|error| panic!("cannot start {program}: {error}"))
-}
-
-/// Runs `command` with `input` on its standard input.
-pub(crate) fn with_input(mut command: Command, input: &[u8]) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
-    // A program that does not read its input closes the pipe: no matter.
-    let _ = child.stdin.take().expect("a piped stdin").write_all(input);
-    child.wait_with_output().expect("a child that can be waited for")
 }
 
 /// Starts a program in the background, both its outputs in the file `log`.

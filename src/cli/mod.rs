@@ -1,0 +1,88 @@
+//! Face 2, the operator's command line: one file per verb. Results go to
+//! stdout, errors to stderr; exit codes are 0 done, 1 failed, 2 wrong usage.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use lexopt::prelude::*;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Wrong usage: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// It could not be done: exit code 1.
+    #[error("{0}")]
+    Failed(String),
+    /// It could not be done, and a contract says with which exit code.
+    #[error("{message}")]
+    Exit {
+        /// The exit code.
+        code: u8,
+        /// Why.
+        message: String,
+    },
+    /// The output could not be written.
+    #[error("cannot write the output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl From<lexopt::Error> for CliError {
+    fn from(error: lexopt::Error) -> Self {
+        CliError::Usage(error.to_string())
+    }
+}
+
+const HELP: &str = "\
+osm-cni sets a sidecar mesh's traffic redirection from the node.
+
+Usage: osm-cni COMMAND [OPTION]...
+
+On a node:
+  install     put the plugin into the node's CNI configuration and keep it there
+  uninstall   take it out again
+
+About pods:
+  inspect     the rules that a pod has, where each comes from, and its counters
+  render      the rules that a pod would get
+  explain     the way that one connection takes, and why
+  validate    in a pod: is outbound traffic captured?
+
+osm-cni COMMAND --help says more. With CNI_COMMAND in the environment osm-cni is
+the CNI plugin that a container runtime calls.
+
+  -h, --help     print this
+  -V, --version  print the version
+";
+
+/// Runs one command; `args` begin with the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let mut args = lexopt::Parser::from_iter(args);
+    let mut out = io::stdout().lock();
+    let result = dispatch(&mut args, &mut out).and_then(|()| Ok(out.flush()?));
+    let (code, message) = match result {
+        Ok(()) => return ExitCode::SUCCESS,
+        // Whoever read us has read enough.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
+        Err(CliError::Usage(message)) => (2, format!("{message}\ntry: osm-cni --help")),
+        Err(CliError::Exit { code, message }) => (code, message),
+        Err(error) => (1, error.to_string()),
+    };
+    // Nobody is left to tell if stderr is closed, too.
+    let _ = writeln!(io::stderr(), "osm-cni: {message}");
+    ExitCode::from(code)
+}
+
+fn dispatch(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
+    match args.next()? {
+        Some(Short('h') | Long("help")) => Ok(out.write_all(HELP.as_bytes())?),
+        Some(Short('V') | Long("version")) => Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?),
+        Some(Value(verb)) => Err(CliError::Usage(format!("there is no command {verb:?}"))),
+        Some(other) => Err(other.unexpected().into()),
+        None => Err(CliError::Usage("a command is needed".to_owned())),
+    }
+}

@@ -1,0 +1,81 @@
+//! Ranges of numbers as aligned blocks: what a look-up of masked values can
+//! hold. Serves addresses and ports alike.
+//!
+//! Pure.
+
+use std::collections::BTreeMap;
+
+/// Merges ranges of numbers of so many bits (1–128) and cuts them into aligned
+/// blocks, the fewest there can be. Per prefix length the blocks' first
+/// numbers, sorted.
+pub(super) fn blocks(
+    ranges: impl IntoIterator<Item = (u128, u128)>,
+    bits: u8,
+) -> BTreeMap<u8, Vec<u128>> {
+    let mut blocks: BTreeMap<u8, Vec<u128>> = BTreeMap::new();
+    for (mut first, last) in merged(ranges) {
+        loop {
+            // The largest block that starts here and does not end after `last`.
+            let mut host_bits = (first.trailing_zeros() as u8).min(bits);
+            while block_end(first, host_bits) > last {
+                host_bits -= 1;
+            }
+            blocks.entry(bits - host_bits).or_default().push(first);
+            let end = block_end(first, host_bits);
+            if end == last {
+                break;
+            }
+            first = end + 1;
+        }
+    }
+    blocks
+}
+
+/// The last number of a block that starts at `first`, which is aligned.
+fn block_end(first: u128, host_bits: u8) -> u128 {
+    first | u128::MAX.checked_shr(128 - u32::from(host_bits)).unwrap_or(0)
+}
+
+/// Sorts ranges and joins those that overlap or touch.
+fn merged(ranges: impl IntoIterator<Item = (u128, u128)>) -> Vec<(u128, u128)> {
+    let mut ranges: Vec<(u128, u128)> = ranges.into_iter().collect();
+    ranges.sort_unstable();
+    let mut merged: Vec<(u128, u128)> = Vec::with_capacity(ranges.len());
+    for (first, last) in ranges {
+        match merged.last_mut() {
+            Some((_, end)) if first <= end.saturating_add(1) => *end = last.max(*end),
+            _ => merged.push((first, last)),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_become_one_block() {
+        assert_eq!(blocks([(1, 1), (0, 0), (2, 3), (2, 2)], 16), [(14, vec![0])].into());
+    }
+
+    #[test]
+    fn everything_is_one_block_of_prefix_length_zero() {
+        assert_eq!(blocks([(0, u128::MAX)], 128), [(0, vec![0])].into());
+        assert_eq!(blocks([(0, 65535)], 16), [(0, vec![0])].into());
+    }
+
+    #[test]
+    fn the_blocks_hold_exactly_the_ranges() {
+        let ranges = [(1, 1), (80, 80), (8000, 8010), (8005, 9000), (65535, 65535)];
+        let blocks = blocks(ranges, 16);
+        for port in 0..=65535u128 {
+            let listed = ranges.iter().any(|(first, last)| (*first..=*last).contains(&port));
+            let held = blocks.iter().any(|(len, all)| {
+                let mask = !block_end(0, 16 - len);
+                all.contains(&(port & mask))
+            });
+            assert_eq!(listed, held, "port {port}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `osm-v1`: the chains of OSM 1.x. They also bring the proxy's connections to
+//! the pod's own address back through the inbound listener, and let whatever
+//! else stays on the loopback device alone.
+//!
+//! Pure.
+
+use super::pieces::{Builder, LOOPBACK, Names, chain, rule, tables};
+use super::{Chain, Match, Op, Ruleset, Verdict};
+use crate::policy::Policy;
+
+const NAMES: Names = Names {
+    inbound: "OSM_PROXY_INBOUND",
+    in_redirect: "OSM_PROXY_IN_REDIRECT",
+    outbound: "OSM_PROXY_OUTBOUND",
+    out_redirect: "OSM_PROXY_OUT_REDIRECT",
+};
+
+/// The rules that a policy asks for.
+pub(super) fn build(policy: &Policy) -> Ruleset {
+    tables(policy, |table| {
+        vec![
+            table.prerouting(&NAMES),
+            table.inbound(&NAMES),
+            table.in_redirect(&NAMES),
+            table.output(&NAMES),
+            outbound(table),
+            table.out_redirect(&NAMES),
+        ]
+    })
+}
+
+/// The outbound story: what stays inside the pod first, then the proxy's own
+/// packets, then exclusions; all else is the proxy's.
+fn outbound(table: &mut Builder<'_>) -> Chain {
+    let lo = || Match::OutputInterface(LOOPBACK);
+    let mut rules = vec![
+        // oifname "lo" ip daddr != 127.0.0.1 meta skuid 1500 jump
+        // OSM_PROXY_IN_REDIRECT: the application calls itself by the pod's
+        // address, and the proxy brings that in as any other caller's
+        rule(
+            [lo(), table.loopback_address(Op::Ne), table.proxy_uid(Op::Eq)],
+            Verdict::Jump(NAMES.in_redirect.into()),
+        ),
+        // oifname "lo" meta skuid != 1500 return: inside the pod
+        rule([lo(), table.proxy_uid(Op::Ne)], Verdict::Return),
+        // meta skuid 1500 return: the proxy's own packets pass
+        rule([table.proxy_uid(Op::Eq)], Verdict::Return),
+        // ip daddr 127.0.0.1 return: inside the pod
+        rule([table.loopback_address(Op::Eq)], Verdict::Return),
+    ];
+    rules.extend(table.outbound_uids());
+    // oifname "net1" return: excluded by a list
+    rules.extend(table.interfaces(Match::OutputInterface));
+    rules.extend(table.outbound_ranges());
+    rules.extend(table.outbound_ports());
+    rules.extend(table.to_out_redirect(&NAMES));
+    chain(NAMES.outbound, rules)
+}

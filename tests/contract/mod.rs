@@ -1,0 +1,5 @@
+//! The contract that runtimes rely on: the binary as a process, every verb and
+//! version, every error code.
+
+mod bad_input;
+mod verbs;
