@@ -20,9 +20,10 @@
 //!
 //! Side effects are confined to the doors: [`netns`] (enters a namespace),
 //! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
-//! directories), [`journal`] (writes the log) and [`node`] (writes the node's
+//! directories), [`journal`] (writes the log) and `node` (writes the node's
 //! files). All other rooms are functions of their arguments.
 
+pub mod chain;
 pub mod cli;
 pub mod cni;
 pub mod config;
@@ -30,7 +31,6 @@ pub mod journal;
 pub mod kubelet;
 pub mod netns;
 pub mod nft;
-pub mod node;
 pub mod plugin;
 pub mod pod;
 pub mod policy;

@@ -2,4 +2,5 @@
 
 mod containerd;
 mod contract;
+mod kernel;
 mod support;

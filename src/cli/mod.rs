@@ -80,7 +80,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
     match args.next()? {
         Some(Short('h') | Long("help")) => Ok(out.write_all(HELP.as_bytes())?),
-        Some(Short('V') | Long("version")) => Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?),
+        Some(Short('V') | Long("version")) => {
+            Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?)
+        }
         Some(Value(verb)) => Err(CliError::Usage(format!("there is no command {verb:?}"))),
         Some(other) => Err(other.unexpected().into()),
         None => Err(CliError::Usage("a command is needed".to_owned())),

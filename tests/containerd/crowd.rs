@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Rig, Setup};
-use crate::support::netns;
+use crate::support::namespace;
 use crate::support::pod::PodSpec;
 
 const PODS: u32 = 50;
@@ -31,7 +31,7 @@ fn fifty_pods_started_eight_at_a_time_are_all_redirected() {
                         .annotation("outbound-port-exclusion-list", &port.to_string())
                         .run(&rig.node);
                     let rules =
-                        netns::run_inside(&pod.netns(), &["nft", "list", "table", "ip", "osm"]);
+                        namespace::run_inside(&pod.netns(), &["nft", "list", "table", "ip", "osm"]);
                     for part in [&format!("{port}"), "redirect to :15001", "redirect to :15003"] {
                         assert!(rules.contains(part), "pod {number}: {part} is not in {rules}");
                     }

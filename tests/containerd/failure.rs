@@ -1,7 +1,7 @@
 //! Pods that cannot get their rules do not start, say why, and leave nothing.
 
 use super::{Rig, Setup};
-use crate::support::netns;
+use crate::support::namespace;
 use crate::support::pod::PodSpec;
 
 #[test]
@@ -21,7 +21,7 @@ fn an_invalid_annotation_fails_the_pod_names_itself_and_keeps_no_address() {
     assert!(!rig.node.netns().ip("-o link").contains("veth"));
 
     let corrected = pod.annotation("outbound-port-exclusion-list", "6379").run(&rig.node);
-    assert_eq!(netns::tables(&corrected.netns()), "table ip osm\n");
+    assert_eq!(namespace::tables(&corrected.netns()), "table ip osm\n");
     assert_eq!(rig.leases(), [corrected.ip().to_string()]);
 }
 
@@ -42,7 +42,7 @@ fn an_exhausted_network_fails_the_pod_before_us_and_our_clean_up_succeeds() {
 
     pods[0].stop().expect("a pod that can be stopped");
     let seventh = PodSpec::new("seventh").enabled().run(&rig.node);
-    assert_eq!(netns::tables(&seventh.netns()), "table ip osm\n");
+    assert_eq!(namespace::tables(&seventh.netns()), "table ip osm\n");
 }
 
 #[test]
@@ -58,6 +58,6 @@ fn wrong_settings_fail_pods_of_the_mesh_and_no_others() {
         assert!(error.contains(part), "{part} is not in {error}");
     }
     let outside = PodSpec::new("outside").run(&rig.node);
-    assert_eq!(netns::tables(&outside.netns()), "");
+    assert_eq!(namespace::tables(&outside.netns()), "");
     outside.stop().and_then(|()| outside.remove()).expect("a pod that can be removed");
 }

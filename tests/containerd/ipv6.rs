@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Rig, Setup, way};
 use crate::support::envoy::{self, APPLICATION, HEALTH_PORTS};
-use crate::support::netns;
+use crate::support::namespace;
 use crate::support::pod::{ContainerSpec, PodSpec};
 
 fn dual_stack(ipv6: &str) -> Rig {
@@ -52,7 +52,7 @@ fn with_redirect_both_families_pass_envoy_both_ways() {
 fn with_bypass_ipv6_is_not_touched() {
     let rig = dual_stack("bypass");
     let pod = PodSpec::new("web").enabled().run(&rig.node);
-    assert_eq!(netns::tables(&pod.netns()), "table ip osm\n");
+    assert_eq!(namespace::tables(&pod.netns()), "table ip osm\n");
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     application.get("203.0.113.9:80").expect_err("nobody listens for Envoy");
     let answer = application.get("[2001:db8:77::1]:80").expect("the world's answer");

@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::support::containerd::{Containerd, Options};
 use crate::support::envoy;
 use crate::support::host::names_in;
-use crate::support::netns::run_inside;
+use crate::support::namespace::run_inside;
 use crate::support::world::World;
 
 /// The sample that the tests' network is made from.

@@ -2,7 +2,7 @@
 //! and the kubelet's directories.
 
 use super::{Rig, way};
-use crate::support::netns;
+use crate::support::namespace;
 use crate::support::pod::{ContainerSpec, PodSpec, kubelet_dirs};
 
 /// The volume that the mesh's injector mounts into a pod with a sidecar.
@@ -13,7 +13,7 @@ const VOLUME: &str = "envoy-bootstrap-config-volume";
 #[track_caller]
 fn assert_untouched(rig: &Rig, spec: &PodSpec) {
     let pod = spec.run(&rig.node);
-    assert_eq!(netns::tables(&pod.netns()), "", "{spec:?}");
+    assert_eq!(namespace::tables(&pod.netns()), "", "{spec:?}");
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     let answer = application.get("203.0.113.9:80").expect("the world's answer");
     assert_eq!(way(&answer), None, "{answer}");
@@ -22,7 +22,7 @@ fn assert_untouched(rig: &Rig, spec: &PodSpec) {
 #[track_caller]
 fn assert_redirected(rig: &Rig, spec: &PodSpec) {
     let pod = spec.run(&rig.node);
-    assert_eq!(netns::tables(&pod.netns()), "table ip osm\n", "{spec:?}");
+    assert_eq!(namespace::tables(&pod.netns()), "table ip osm\n", "{spec:?}");
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     let refused = application.get("203.0.113.9:80").expect_err("nobody listens for Envoy");
     assert!(refused.contains("Connection refused"), "{refused}");
@@ -54,7 +54,7 @@ fn a_pod_on_the_nodes_network_is_untouched_and_so_is_the_node() {
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     let answer = application.get("203.0.113.9:80").expect("the world's answer");
     assert_eq!(way(&answer), None, "{answer}");
-    let tables = netns::tables(&rig.node.netns().path());
+    let tables = namespace::tables(&rig.node.netns().path());
     assert!(!tables.contains("osm"), "{tables}");
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::{Rig, Setup, way};
 use crate::support::envoy::{self, APPLICATION, HEALTH_PORTS, INBOUND_REQUESTS, OUTBOUND_REQUESTS};
-use crate::support::netns;
+use crate::support::namespace;
 use crate::support::pod::{Container, ContainerSpec, Pod, PodSpec};
 use crate::support::wait_for;
 
@@ -111,7 +111,7 @@ fn the_first_process_of_a_pod_is_redirected() {
         "the sandbox's first connection is counted",
         std::time::Duration::from_secs(20),
         || {
-            let chain = netns::run_inside(
+            let chain = namespace::run_inside(
                 &pod.netns(),
                 &["nft", "list", "chain", "ip", "osm", "PROXY_REDIRECT"],
             );

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::netns::{self, inside};
+use crate::support::namespace::{self, inside};
 use crate::support::plugin::Call;
 use crate::support::{host, wait_for};
 
@@ -120,7 +120,7 @@ fn the_proxy_of_a_pod_with_its_own_user_namespace_is_recognised() {
     assert_eq!(holder.connect(1000, true), "destination");
 
     add(&holder);
-    assert_eq!(netns::tables(&holder.netns()), "table ip osm\n");
+    assert_eq!(namespace::tables(&holder.netns()), "table ip osm\n");
     assert_eq!(holder.connect(1000, true), "envoy");
     assert_eq!(holder.connect(1500, true), "destination", "the proxy was led back to itself");
     // The node's user of that number is nobody in the pod.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::Rig;
-use crate::support::netns;
+use crate::support::namespace;
 use crate::support::plugin::{Answer, Call};
 use crate::support::pod::{Pod, PodSpec};
 
@@ -64,7 +64,7 @@ fn call_of_the_node(verb: &str, stdin: &Value) -> Answer {
 }
 
 fn listed(pod: &Pod<'_>) -> String {
-    netns::run_inside(&pod.netns(), &["nft", "-s", "list", "ruleset"])
+    namespace::run_inside(&pod.netns(), &["nft", "-s", "list", "ruleset"])
 }
 
 #[test]
@@ -77,11 +77,11 @@ fn check_passes_for_what_add_left_and_names_what_is_missing() {
     let attachment = Attachment::of(&rig, &pod);
     assert_silent(&attachment.call("CHECK"));
 
-    netns::run_inside(&pod.netns(), &["nft", "flush", "chain", "ip", "osm", "PROXY_INBOUND"]);
+    namespace::run_inside(&pod.netns(), &["nft", "flush", "chain", "ip", "osm", "PROXY_INBOUND"]);
     let error = attachment.call("CHECK").error(103);
     assert!(error.contains("PROXY_INBOUND"), "{error}");
 
-    netns::run_inside(&pod.netns(), &["nft", "delete", "table", "ip", "osm"]);
+    namespace::run_inside(&pod.netns(), &["nft", "delete", "table", "ip", "osm"]);
     attachment.call("CHECK").error(103);
 }
 
@@ -132,7 +132,7 @@ fn del_takes_the_table_of_its_own_attachment_only() {
 
     for _ in 0..2 {
         assert_silent(&attachment.call("DEL"));
-        assert_eq!(netns::tables(&pod.netns()), "");
+        assert_eq!(namespace::tables(&pod.netns()), "");
     }
 }
 

@@ -1,7 +1,7 @@
 //! The versions of the CNI specification that containerd 1.6 speaks.
 
 use super::{Rig, Setup, way};
-use crate::support::netns;
+use crate::support::namespace;
 use crate::support::pod::{ContainerSpec, PodSpec};
 
 fn a_pod_starts_is_redirected_and_ends(cni_version: &'static str) {
@@ -10,7 +10,7 @@ fn a_pod_starts_is_redirected_and_ends(cni_version: &'static str) {
         .enabled()
         .annotation("outbound-port-exclusion-list", "8080")
         .run(&rig.node);
-    assert_eq!(netns::tables(&pod.netns()), "table ip osm\n");
+    assert_eq!(namespace::tables(&pod.netns()), "table ip osm\n");
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     application.get("203.0.113.9:80").expect_err("nobody listens for Envoy");
     let answer = application.get("203.0.113.9:8080").expect("the world's answer");

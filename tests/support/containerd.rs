@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cri::Cri;
-use super::netns::NetNs;
+use super::namespace::Namespace;
 use super::rundir::RunDir;
 use super::{host, image, plugin, wait_for};
 
@@ -46,7 +46,7 @@ pub(crate) struct Options {
 pub(crate) struct Containerd {
     child: Child,
     cri: Cri,
-    netns: NetNs,
+    netns: Namespace,
     // Last: its removal sweeps what the others left.
     dir: RunDir,
 }
@@ -58,7 +58,7 @@ impl Containerd {
     pub(crate) fn start(options: &Options) -> Self {
         host::require(&PROGRAMS);
         let dir = RunDir::new();
-        let netns = NetNs::new(&dir, "node");
+        let netns = Namespace::new(&dir, "node");
         link_plugins(&dir.dir("bin"));
         dir.dir("conf");
         let config = dir.path().join("config.toml");
@@ -135,7 +135,7 @@ impl Containerd {
     }
 
     /// The namespace that the runtime and its bridge live in.
-    pub(crate) fn netns(&self) -> &NetNs {
+    pub(crate) fn netns(&self) -> &Namespace {
         &self.netns
     }
 
