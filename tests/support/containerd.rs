@@ -144,8 +144,7 @@ impl Containerd {
         &self.dir
     }
 
-    /// Begins the name of all that is made for this test: use it for networks,
-    /// since libcni's cache, which all runtimes share, is swept by it.
+    /// Begins the name of all that is made for this test; networks bear it too.
     pub(crate) fn name(&self) -> &str {
         self.dir.name()
     }

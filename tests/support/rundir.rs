@@ -102,11 +102,7 @@ fn sweep(name: &str, path: &Path) {
         }
     }
     remove_cgroups(name);
-    for entry in host::names_in(Path::new(LIBCNI_CACHE)) {
-        if entry.starts_with(&format!("{name}-")) {
-            host::remove_if_there(&Path::new(LIBCNI_CACHE).join(entry));
-        }
-    }
+    forget_results(path);
     report(std::fs::remove_dir_all(path).map_err(|error| format!("{}: {error}", path.display())));
 }
 
@@ -171,6 +167,19 @@ fn unmount_below(path: &Path) {
     // The latest first: what lies on top of another goes before it.
     for batch in points.iter().rev().copied().collect::<Vec<_>>().chunks(100) {
         report(host::try_run(&[&["umount", "-l"][..], batch].concat()));
+    }
+}
+
+/// Removes the results that libcni keeps for pods of ours, known by the place
+/// of their network namespace: also those of containerd's own loopback network,
+/// whose name all runtimes share.
+fn forget_results(path: &Path) {
+    let below = format!("{}/", path.display());
+    for entry in host::names_in(Path::new(LIBCNI_CACHE)) {
+        let entry = Path::new(LIBCNI_CACHE).join(entry);
+        if std::fs::read_to_string(&entry).is_ok_and(|text| text.contains(&below)) {
+            host::remove_if_there(&entry);
+        }
     }
 }
 
