@@ -139,6 +139,8 @@ fn http(name: &str, route: &Value) -> Value {
     json!({"name": "envoy.filters.network.http_connection_manager", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": name,
+        // The answer's end is the connection's end: without a pause.
+        "delayed_close_timeout": "0s",
         "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [route],
             "request_headers_to_add": header, "response_headers_to_add": header}]},
         "http_filters": [{"name": "envoy.filters.http.router", "typed_config":
