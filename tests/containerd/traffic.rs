@@ -90,7 +90,9 @@ fn no_container_of_a_redirected_pod_has_a_capability() {
     let rig = Rig::new();
     let pod = meshed().run(&rig.node);
     for container in [envoy::start(&pod, envoy::IPV4), start_application(&pod)] {
-        let status = container.exec(&["cat", "/proc/1/status"]).stdout;
+        let exec = container.exec(&["cat", "/proc/1/status"]);
+        assert_eq!(exec.code, 0, "{exec:?}");
+        let status = exec.stdout;
         for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
             let line = format!("{set}:\t0000000000000000");
             assert!(status.contains(&line), "{status}");

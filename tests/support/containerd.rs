@@ -153,10 +153,6 @@ impl Containerd {
         self.dir.path().join("cd.sock")
     }
 
-    pub(crate) fn bin_dir(&self) -> PathBuf {
-        self.dir.path().join("bin")
-    }
-
     pub(crate) fn conf_dir(&self) -> PathBuf {
         self.dir.path().join("conf")
     }

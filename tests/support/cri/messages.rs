@@ -18,9 +18,6 @@ pub(crate) mod namespace_mode {
 /// The value of `ContainerState` for a container whose process is over.
 pub(crate) const CONTAINER_EXITED: i32 = 2;
 
-/// The value of `PodSandboxState` for a sandbox that runs.
-pub(crate) const SANDBOX_READY: i32 = 0;
-
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct VersionRequest {
     #[prost(string, tag = "1")]
