@@ -1,5 +1,6 @@
 //! The one integration binary; each module is a subject.
 
+mod containerd;
 mod contract;
 mod kernel;
 mod node;
