@@ -21,7 +21,8 @@ use serde_json::{Value, json};
 use crate::support::containerd::{Containerd, Options};
 use crate::support::envoy;
 use crate::support::host::names_in;
-use crate::support::namespace::run_inside;
+use crate::support::namespace::{run_inside, tables};
+use crate::support::pod::{Pod, PodSpec};
 use crate::support::world::World;
 
 /// The sample that the tests' network is made from.
@@ -135,6 +136,14 @@ impl Rig {
         entry["cniVersion"] = list["cniVersion"].clone();
         entry["name"] = list["name"].clone();
         entry
+    }
+
+    /// Runs a pod that must come out redirected, over IPv4 alone.
+    #[track_caller]
+    fn run_redirected(&self, spec: &PodSpec) -> Pod<'_> {
+        let pod = spec.run(&self.node);
+        assert_eq!(tables(&pod.netns()), "table ip osm\n", "{spec:?}");
+        pod
     }
 
     /// The kubelet's directory, empty unless a test fills it.

@@ -6,7 +6,7 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
@@ -28,13 +28,14 @@ impl Holder {
     fn new() -> Self {
         host::require(&["ip", "nft", "nsenter", "unshare", "busybox"]);
         let mut command = host::command("unshare");
-        command.args(["--user", "--net", "sleep", "600"]);
+        // It reads a pipe of ours, so it ends with us, however we end.
+        command.args(["--user", "--net", "cat"]).stdin(Stdio::piped());
         let holder = Self(command.spawn().expect("unshare starts"));
-        // It has execed once it sleeps, so both namespaces are new by then.
+        // It has started another program, so both namespaces are new by then.
         let comm = holder.proc("comm");
         wait_for("the namespaces are made", Duration::from_secs(20), || {
             let comm = std::fs::read_to_string(&comm).unwrap_or_default();
-            if comm.trim() == "sleep" { Ok(()) } else { Err(comm) }
+            if comm.trim() == "cat" { Ok(()) } else { Err(comm) }
         });
         for map in ["uid_map", "gid_map"] {
             host::write(&holder.proc(map), format!("0 {FIRST_UID} 65536"));
