@@ -18,6 +18,7 @@ fn an_invalid_annotation_fails_the_pod_names_itself_and_keeps_no_address() {
         }
     }
     assert_eq!(rig.leases(), Vec::<String>::new());
+    assert_eq!(rig.node_chains(), Vec::<String>::new());
     assert!(!rig.node.netns().ip("-o link").contains("veth"));
 
     let corrected = rig.run_redirected(&pod.annotation("outbound-port-exclusion-list", "6379"));

@@ -166,15 +166,13 @@ impl Rig {
         names.into_iter().filter(|name| name.parse::<IpAddr>().is_ok()).collect()
     }
 
-    /// The iptables chains of the node, where the standard plugins keep what
-    /// they do for a pod.
+    /// The iptables chains of the standard plugins on the node, where they
+    /// keep what they do for a pod.
     fn node_chains(&self) -> Vec<String> {
-        let tables = run_inside(&self.node.netns().path(), &["iptables-save"]);
-        let mut names: Vec<String> = tables
-            .lines()
-            .filter_map(|line| line.strip_prefix(':'))
-            .filter_map(|line| line.split(' ').next().map(str::to_owned))
-            .collect();
+        let listing = run_inside(&self.node.netns().path(), &["iptables-save"]);
+        let names = listing.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next());
+        let mut names: Vec<_> =
+            names.filter(|name| name.starts_with("CNI-")).map(str::to_owned).collect();
         names.sort();
         names
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::namespace::{self, inside};
+use crate::support::namespace::{inside, run_inside, tables};
 use crate::support::plugin::Call;
 use crate::support::{host, wait_for};
 
@@ -40,23 +40,10 @@ impl Holder {
         for map in ["uid_map", "gid_map"] {
             host::write(&holder.proc(map), format!("0 {FIRST_UID} 65536"));
         }
-        holder.run(&["nsenter", &holder.target(), "--net", "ip", "link", "set", "lo", "up"]);
-        holder.run(&[
-            "nsenter",
-            &holder.target(),
-            "--net",
-            "ip",
-            "addr",
-            "add",
-            DESTINATION,
-            "dev",
-            "lo",
-        ]);
+        let netns = holder.netns();
+        run_inside(&netns, &["ip", "link", "set", "lo", "up"]);
+        run_inside(&netns, &["ip", "addr", "add", DESTINATION, "dev", "lo"]);
         holder
-    }
-
-    fn run(&self, words: &[&str]) -> String {
-        host::run(words)
     }
 
     fn target(&self) -> String {
@@ -80,7 +67,7 @@ impl Holder {
             words.push("--user");
         }
         words.extend(["busybox", "nc", "-w", "5", DESTINATION, "80"]);
-        self.run(&words)
+        host::run(&words)
     }
 }
 
@@ -121,7 +108,7 @@ fn the_proxy_of_a_pod_with_its_own_user_namespace_is_recognised() {
     assert_eq!(holder.connect(1000, true), "destination");
 
     add(&holder);
-    assert_eq!(namespace::tables(&holder.netns()), "table ip osm\n");
+    assert_eq!(tables(&holder.netns()), "table ip osm\n");
     assert_eq!(holder.connect(1000, true), "envoy");
     assert_eq!(holder.connect(1500, true), "destination", "the proxy was led back to itself");
     // The node's user of that number is nobody in the pod.
