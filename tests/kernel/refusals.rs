@@ -112,20 +112,3 @@ fn thousands_of_refusals_name_the_first_and_do_not_hang() {
     assert!(start.elapsed() < Duration::from_secs(4));
     nft.commit(&encode::replace(&samples::everything(), &[])).expect("committed");
 }
-
-#[test]
-fn without_the_right_to_it_the_kernel_refuses_and_we_say_what_is_needed() {
-    let netns = TestNetns::new();
-    let mut nft = netns.nft();
-    let ruleset = samples::everything();
-    let refusal = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            // only this thread; the socket checks who sends
-            nix::unistd::setfsuid(nix::unistd::Uid::from_raw(65534));
-            nft.commit(&encode::replace(&ruleset, &[]))
-        });
-        thread.join().expect("no panic")
-    });
-    // file system rights are gone, those over the network are not
-    refusal.expect("CAP_NET_ADMIN is not a file's right");
-}
