@@ -4,6 +4,7 @@
 //! A door: makes, rotates and appends to the log file. Nothing in here is ever
 //! a reason for a failed call.
 
+use std::error::Error;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, LineWriter};
@@ -15,6 +16,7 @@ use log::LevelFilter;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
 
+use crate::chain::Chain;
 use crate::cni::request::Request;
 use crate::config::LogSettings;
 use crate::plugin::Report;
@@ -154,9 +156,9 @@ impl CallLine {
     }
 
     /// The call failed.
-    pub fn fail(&mut self, code: i32, error: &dyn fmt::Display) {
+    pub fn fail(&mut self, code: i32, error: &(dyn Error + 'static)) {
         self.code = Some(code);
-        self.error = Some(error.to_string());
+        self.error = Some(Chain(error).to_string());
     }
 
     /// Writes the line, with the time that the call took.

@@ -23,6 +23,7 @@
 //! directories), [`journal`] (writes the log) and [`node`] (writes the node's
 //! files). All other rooms are functions of their arguments.
 
+pub mod chain;
 pub mod cli;
 pub mod cni;
 pub mod config;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
+use crate::chain::Chain;
 use crate::cni::request::Attachment;
 use crate::config::RawConf;
 use crate::kubelet;
@@ -30,7 +31,7 @@ pub enum PluginError {
     #[error("the rules in the pod differ: {0}")]
     Different(Difference),
     /// STATUS: an ADD could not work.
-    #[error("nf_tables is not usable: {0}")]
+    #[error("nf_tables is not usable")]
     NotReady(#[source] NftError),
 }
 
@@ -79,7 +80,10 @@ pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, Plu
 ///
 /// # Errors
 /// See [`PluginError`]; [`PluginError::Different`] names the first difference.
-pub fn check(attachment: &Attachment<'_>, result: Option<&RawValue>) -> Result<Report, PluginError> {
+pub fn check(
+    attachment: &Attachment<'_>,
+    result: Option<&RawValue>,
+) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, result)?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
     let mut kernel = enter(attachment)?;
@@ -120,8 +124,10 @@ pub fn del(attachment: &Attachment<'_>) -> Report {
     match removed {
         Ok(tables) => report.detail = Some(format!("{tables} tables removed")),
         // The namespace is gone, or never was one: rules die with it.
-        Err(PluginError::Netns(error)) => report.detail = Some(error.to_string()),
-        Err(error) => report.warnings.push(format!("the rules stay until the namespace goes: {error}")),
+        Err(PluginError::Netns(error)) => report.detail = Some(Chain(&error).to_string()),
+        Err(error) => report
+            .warnings
+            .push(format!("the rules stay until the namespace goes: {}", Chain(&error))),
     }
     report
 }

@@ -29,7 +29,7 @@ pub enum CniError {
     #[error(transparent)]
     Plugin(#[from] PluginError),
     /// Standard input broke off.
-    #[error("cannot read standard input: {0}")]
+    #[error("cannot read standard input")]
     Stdin(#[source] io::Error),
     /// A bug of ours.
     #[error("internal error at {place}: {message}")]
@@ -42,15 +42,11 @@ pub enum CniError {
 }
 
 /// Answers one call. The exit status is 0, or 1 with an error on `stdout`.
-pub fn run(
-    env: impl Fn(&str) -> Option<OsString>,
-    stdin: impl Read,
-    mut stdout: impl Write,
-) -> u8 {
+pub fn run(env: impl Fn(&str) -> Option<OsString>, stdin: impl Read, mut stdout: impl Write) -> u8 {
     let started = Instant::now();
     let mut input = Vec::new();
-    let result = read(stdin, &mut input)
-        .and_then(|()| without_panic(|| serve(&env, &input, started)));
+    let result =
+        read(stdin, &mut input).and_then(|()| without_panic(|| serve(&env, &input, started)));
     let (answer, status) = match result {
         Ok(answer) => (answer, 0),
         Err(error) => {

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use super::CniError;
 use super::request::{RequestError, SpecVersion};
+use crate::chain::Chain;
 use crate::netns::NetnsError;
 use crate::nft::NftError;
 use crate::plugin::PluginError;
@@ -23,7 +24,8 @@ pub fn pass_on(result: &RawValue, version: SpecVersion) -> String {
         version: Option<serde::de::IgnoredAny>,
     }
     let text = result.get();
-    let has_version = serde_json::from_str(text).is_ok_and(|OnlyVersion { version }| version.is_some());
+    let has_version =
+        serde_json::from_str(text).is_ok_and(|OnlyVersion { version }| version.is_some());
     match text.strip_prefix('{') {
         Some(rest) if !has_version => {
             let comma = if rest.trim_start().starts_with('}') { "" } else { "," };
@@ -46,9 +48,11 @@ pub fn versions(version: SpecVersion) -> String {
 pub fn failure(error: &CniError, version: Option<&str>) -> String {
     let newest = SpecVersion::V1_1_0.as_str();
     to_json(&ErrorReply {
-        cni_version: version.and_then(|text| Version::parse(text).ok()).unwrap_or_else(|| semver(newest)),
+        cni_version: version
+            .and_then(|text| Version::parse(text).ok())
+            .unwrap_or_else(|| semver(newest)),
         code: code(error),
-        msg: &error.to_string(),
+        msg: &Chain(error).to_string(),
         details: remedy(error),
     })
 }
@@ -76,8 +80,12 @@ pub fn code(error: &CniError) -> i32 {
                 | NetnsError::OurOwn { .. } => 101,
             },
             PluginError::Nft(error) => match error {
-                NftError::Socket { .. } => 5,
-                NftError::Refused { .. } | NftError::Malformed { .. } => 102,
+                NftError::Socket { .. } | NftError::NoAnswer { .. } => 5,
+                NftError::Refused(_)
+                | NftError::Unsupported { .. }
+                | NftError::Unreadable { .. }
+                | NftError::Changing
+                | NftError::Malformed { .. } => 102,
             },
             PluginError::Different(_) => 103,
             PluginError::NotReady(_) => 50,

@@ -152,7 +152,10 @@ pub fn parse<'a>(
     let verb = vars.verb();
     if verb == Some(Verb::Version) {
         let version = version_of(stdin).and_then(|text| SpecVersion::parse(&text));
-        return Ok(Call { version: version.unwrap_or(SpecVersion::V1_1_0), request: Request::Version });
+        return Ok(Call {
+            version: version.unwrap_or(SpecVersion::V1_1_0),
+            request: Request::Version,
+        });
     }
     let required = |verb| matches!(verb, Some(Verb::Add | Verb::Check | Verb::Del) | None);
     let place = required(verb).then(|| vars.place(verb == Some(Verb::Del)));
@@ -253,10 +256,11 @@ impl<F: Fn(&str) -> Option<OsString>> Env<'_, F> {
             id.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && id.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
         });
-        let interface = self.required("CNI_IFNAME", "an interface name (1-15 characters)", |name| {
-            let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
-            name.len() <= 15 && name != "." && name != ".." && !name.contains(odd)
-        });
+        let interface =
+            self.required("CNI_IFNAME", "an interface name (1-15 characters)", |name| {
+                let odd = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+                name.len() <= 15 && name != "." && name != ".." && !name.contains(odd)
+            });
         let netns = self.get("CNI_NETNS").map(PathBuf::from);
         if !is_del && netns.is_none() {
             self.problems.push(EnvProblem { variable: "CNI_NETNS", invalid: None });
@@ -288,8 +292,8 @@ impl Place {
 
 impl<'a> Conf<'a> {
     fn parse(stdin: &'a [u8]) -> Result<Self, RequestError> {
-        let text = std::str::from_utf8(stdin)
-            .map_err(|source| RequestError::Input(source.to_string()))?;
+        let text =
+            std::str::from_utf8(stdin).map_err(|source| RequestError::Input(source.to_string()))?;
         let fields: BTreeMap<String, &'a RawValue> =
             serde_json::from_str(text).map_err(|source| RequestError::Input(source.to_string()))?;
         // Without a version the specification's first is meant.
@@ -323,9 +327,9 @@ impl<'a> Conf<'a> {
 
     fn annotations(&self) -> Result<Annotations<'a>, RequestError> {
         let object = |path: &str, raw: &'a RawValue| {
-            serde_json::from_str::<Option<BTreeMap<String, &'a RawValue>>>(raw.get()).map_err(|_| {
-                RequestError::Input(format!("{path}: {} is not an object", shown(raw.get())))
-            })
+            serde_json::from_str::<Option<BTreeMap<String, &'a RawValue>>>(raw.get()).map_err(
+                |_| RequestError::Input(format!("{path}: {} is not an object", shown(raw.get()))),
+            )
         };
         let Some(runtime) = self.fields.get("runtimeConfig") else {
             return Ok(Annotations::NotPassed);

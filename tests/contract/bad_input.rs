@@ -180,7 +180,7 @@ fn a_wrong_annotation_is_named_with_its_key_and_value() {
         ("outbound-port-exclusion-list", json!("65536"), port),
         ("outbound-port-exclusion-list", json!("9-1"), "\"9-1\" is not a port"),
         ("outbound-port-exclusion-list", json!("８０"), port),
-        ("outbound-port-exclusion-list", json!(long), "999… is not"),
+        ("outbound-port-exclusion-list", json!(long), "999…\" is not a port"),
         ("outbound-port-exclusion-list", json!(8080), "8080 is not a string"),
         ("inbound-port-exclusion-list", json!("http"), port),
         ("outbound-ip-range-exclusion-list", json!("10.0.0.0/8, 1.2.3"), range),

@@ -11,33 +11,33 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 /// The binary under test: what `OSM_CNI_BIN` names, else what cargo built.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let default = || OsString::from(env!("CARGO_BIN_EXE_osm-cni"));
     std::env::var_os("OSM_CNI_BIN").unwrap_or_else(default).into()
 }
 
 /// One call of the plugin.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(crate) struct Call {
     env: BTreeMap<String, OsString>,
     stdin: Vec<u8>,
 }
 
 /// How a call ended.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The exit status; none if a signal ended it.
-    pub status: Option<i32>,
+    pub(crate) status: Option<i32>,
     /// Standard output as it came.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// Standard error as it came.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl Call {
     /// A call of this verb with all variables that a runtime sets, for a pod in
     /// namespace `demo`, and this configuration.
-    pub fn new(verb: &str, conf: &Value) -> Self {
+    pub(crate) fn new(verb: &str, conf: &Value) -> Self {
         let env = [
             ("CNI_COMMAND", verb),
             ("CNI_CONTAINERID", "0ec2d0a4a64b"),
@@ -54,30 +54,30 @@ impl Call {
     }
 
     /// With another value for a variable.
-    pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.env.insert(name.to_owned(), value.into());
         self
     }
 
     /// Without a variable.
-    pub fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.env.remove(name);
         self
     }
 
     /// In this network namespace.
-    pub fn netns(self, path: &Path) -> Self {
+    pub(crate) fn netns(self, path: &Path) -> Self {
         self.env("CNI_NETNS", path)
     }
 
     /// With other bytes on standard input.
-    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
         self
     }
 
     /// Runs it.
-    pub fn run(&self) -> Answer {
+    pub(crate) fn run(&self) -> Answer {
         let mut child = Command::new(binary())
             .env_clear()
             .envs(&self.env)
@@ -101,20 +101,20 @@ impl Call {
 impl Answer {
     /// The answer of a call that went well.
     #[track_caller]
-    pub fn ok(&self) -> &str {
+    pub(crate) fn ok(&self) -> &str {
         assert_eq!(self.status, Some(0), "{self:?}");
         &self.stdout
     }
 
     /// The answer as JSON.
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The error of a call that must fail with this code: its `msg`.
     #[track_caller]
-    pub fn error(&self, code: i64) -> String {
+    pub(crate) fn error(&self, code: i64) -> String {
         assert_eq!(self.status, Some(1), "{self:?}");
         let json = self.json();
         assert_eq!(json["code"], code, "{json}");
@@ -126,7 +126,7 @@ impl Answer {
 
 /// A complete configuration as a runtime passes it, with the document's lists,
 /// no annotations, and no log file. `kubeletDir` is a path that does not exist.
-pub fn conf(version: &str) -> Value {
+pub(crate) fn conf(version: &str) -> Value {
     json!({
         "cniVersion": version,
         "name": "rignet",
@@ -144,7 +144,7 @@ pub fn conf(version: &str) -> Value {
 }
 
 /// What the bridge plugin reports for a pod.
-pub fn prev_result(version: &str) -> Value {
+pub(crate) fn prev_result(version: &str) -> Value {
     let old = version < "1.0.0";
     let mut ip = json!({"address": "10.88.0.6/16", "gateway": "10.88.0.1", "interface": 2});
     if old {
@@ -164,12 +164,12 @@ pub fn prev_result(version: &str) -> Value {
 }
 
 /// The same with these annotations.
-pub fn annotated(mut conf: Value, annotations: Value) -> Value {
+pub(crate) fn annotated(mut conf: Value, annotations: Value) -> Value {
     conf["runtimeConfig"] = json!({"io.kubernetes.cri.pod-annotations": annotations});
     conf
 }
 
 /// The same with `sidecar-injection: enabled`.
-pub fn enabled(conf: Value) -> Value {
+pub(crate) fn enabled(conf: Value) -> Value {
     annotated(conf, json!({"openservicemesh.io/sidecar-injection": "enabled"}))
 }
