@@ -334,6 +334,12 @@ impl<'a> RawConf<'a> {
     }
 }
 
+impl Default for LogSettings {
+    fn default() -> Self {
+        RawConf::default().log()
+    }
+}
+
 impl Layout {
     /// The ports of the proxy that OSM of this generation reaches directly:
     /// metrics, then the health checks.

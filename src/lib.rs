@@ -1,9 +1,38 @@
-//! osm-cni
+//! osm-cni sets a sidecar mesh's traffic redirection from the node: a chained
+//! CNI plugin that a container runtime calls when a pod's network is made. One
+//! static binary with two faces, [`cni`] for runtimes and [`cli`] for people.
+//!
+//! The path of an ADD, which is also the map of the rooms:
+//!
+//! ```text
+//! stdin + environment ─ cni::request ─ config: Settings ─┐
+//!                                      pod: PodFacts ────┴─ policy::decide
+//!   Leave(reason)    ─ one line in the journal, prevResult as the answer
+//!   Redirect(policy) ─ ruleset::build ─ nft::encode           (all pure so far)
+//!                      netns: open the pod's namespace, open a socket in it
+//!                      nft::socket: one transaction, all acknowledgements
+//!                      cni::reply: prevResult as the answer
+//! ```
+//!
+//! [`plugin`] walks that path and is the only room that knows it whole. A
+//! [`ruleset::Ruleset`] has three readings: text ([`ruleset::text`]), the way
+//! of one packet ([`ruleset::eval`]) and the kernel's bytes ([`nft`]).
+//!
+//! Side effects are confined to the doors: [`netns`] (enters a namespace),
+//! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
+//! directories), [`journal`] (writes the log) and [`node`] (writes the node's
+//! files). All other rooms are functions of their arguments.
 
+pub mod chain;
 pub mod cli;
+pub mod cni;
 pub mod config;
 pub mod journal;
+pub mod kubelet;
+pub mod netns;
+pub mod nft;
 pub mod node;
+pub mod plugin;
 pub mod pod;
 pub mod policy;
 pub mod ruleset;

@@ -72,6 +72,25 @@ pub enum Injection {
     Disabled,
 }
 
+impl<'a> PodFacts<'a> {
+    /// Gathers what a call brought: the pairs of `CNI_ARGS`, the annotations,
+    /// and the result of the plugins before us.
+    pub fn new(
+        args: &BTreeMap<String, String>,
+        annotations: Annotations<'a>,
+        addresses: PodAddresses,
+    ) -> Self {
+        let arg = |key| args.get(key).filter(|value| !value.is_empty()).cloned();
+        PodFacts {
+            namespace: arg("K8S_POD_NAMESPACE"),
+            name: arg("K8S_POD_NAME"),
+            uid: arg("K8S_POD_UID").and_then(|uid| PodUid::new(&uid)),
+            annotations,
+            addresses,
+        }
+    }
+}
+
 impl PodUid {
     /// The uid, if it has the form of one.
     pub fn new(uid: &str) -> Option<Self> {

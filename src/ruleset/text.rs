@@ -1,1 +1,11 @@
-//! x
+//! Reading 1: a ruleset as text, for people and for programs that load it.
+//! [`nft`] prints what `nft list table` prints of the same rules in the
+//! kernel; [`iptables`] prints the form of OSM's own commands.
+//!
+//! Pure: it prints to the writer it is given.
+
+mod iptables;
+mod nft;
+
+pub use iptables::iptables;
+pub use nft::{hook, nft, nft_counted, rule};

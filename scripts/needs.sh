@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that a make target needs, once, and says so.
+# Usage: scripts/needs.sh build|demo|test
+set -euo pipefail
+
+# gcc links, libclang and the kernel's headers serve the bindings of rustables.
+build=(gcc libc6-dev make libclang-dev linux-libc-dev)
+# A real chain (bridge, host-local), namespaces, and nft to show the rules.
+demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
+# Everything that the tests hold osm-cni against.
+test=("${demo[@]}" iptables containerd runc conntrack busybox-static strace shellcheck
+    python3 python3-pip util-linux)
+
+case "${1:-}" in
+    build) packages=("${build[@]}") ;;
+    demo) packages=("${demo[@]}") ;;
+    test) packages=("${test[@]}") ;;
+    *) echo "usage: $0 build|demo|test" >&2; exit 2 ;;
+esac
+
+die() {
+    echo "osm-cni: $*" >&2
+    exit 1
+}
+
+command -v cargo >/dev/null || die "cargo is missing: install Rust 1.88 or newer first"
+
+missing=()
+for package in "${packages[@]}"; do
+    status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [ "$status" = installed ] || missing+=("$package")
+done
+
+if [ "$1" != build ] && [ "$(id -u)" != 0 ]; then
+    die "make $1 must run as root: it makes network namespaces and sets rules in them${missing[*]:+; it would also install: ${missing[*]}}"
+fi
+[ ${#missing[@]} = 0 ] && exit 0
+
+command -v apt-get >/dev/null || die "these packages are missing, and there is no apt-get here: ${missing[*]}"
+[ "$(id -u)" = 0 ] || die "these packages are missing; as root: apt-get install ${missing[*]}"
+echo "osm-cni: installing what make $1 needs: ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

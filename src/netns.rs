@@ -1,0 +1,125 @@
+//! Network namespaces: the only room that calls setns. It opens the path that
+//! the runtime names, refuses what must not be touched, and runs a closure
+//! inside on a thread born for it, so that no other thread ever changes its
+//! namespace.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use nix::errno::Errno;
+use nix::libc::{O_NOCTTY, O_NONBLOCK};
+use nix::sched::{CloneFlags, setns};
+use nix::sys::statfs::fstatfs;
+
+/// A namespace's file system (`NSFS_MAGIC` in `include/uapi/linux/magic.h`).
+const NSFS_MAGIC: i64 = 0x6e73_6673;
+
+/// Bytes of stack for a thread that opens a socket.
+const STACK: usize = 256 * 1024;
+
+/// A network namespace that is not this node's own.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    path: PathBuf,
+}
+
+/// Why a namespace is not entered.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    /// The path can't be opened.
+    #[error("cannot open network namespace {}", path.display())]
+    Open {
+        /// The path as given.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The path is not a namespace at all.
+    #[error("{} is not a namespace", path.display())]
+    NotANamespace {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The path is a namespace, but not of the network.
+    #[error("{} is a namespace of another kind than network", path.display())]
+    OfAnotherKind {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The path is the network namespace of this process or of the node.
+    #[error("{} is the node's own network namespace", path.display())]
+    OurOwn {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The namespace can't be entered.
+    #[error("cannot enter network namespace {}", path.display())]
+    Enter {
+        /// The path as given.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Netns {
+    /// Opens the namespace at this path.
+    ///
+    /// # Errors
+    /// All but [`NetnsError::Enter`] and [`NetnsError::OfAnotherKind`], which
+    /// only entering tells.
+    pub fn open(path: &Path) -> Result<Self, NetnsError> {
+        let opened = |source| NetnsError::Open { path: path.to_owned(), source };
+        // neither a terminal nor a pipe at this path may take hold of us
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY);
+        let file = options.open(path).map_err(opened)?;
+        let file_system = fstatfs(&file).map_err(|errno| opened(errno.into()))?;
+        if file_system.filesystem_type().0 as i64 != NSFS_MAGIC {
+            return Err(NetnsError::NotANamespace { path: path.to_owned() });
+        }
+        let metadata = file.metadata().map_err(opened)?;
+        // pid 1's may be hidden from us; then ours is all that we can compare
+        for own in ["/proc/thread-self/ns/net", "/proc/1/ns/net"] {
+            let same = std::fs::metadata(own)
+                .is_ok_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()));
+            if same {
+                return Err(NetnsError::OurOwn { path: path.to_owned() });
+            }
+        }
+        Ok(Netns { file, path: path.to_owned() })
+    }
+
+    /// The path as given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a closure inside the namespace, on a thread of its own that ends
+    /// with it. A panic in there goes on here.
+    ///
+    /// # Errors
+    /// [`NetnsError::Enter`], or [`NetnsError::OfAnotherKind`].
+    pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
+        let enter = |source| NetnsError::Enter { path: self.path.clone(), source };
+        thread::scope(|scope| {
+            let thread = thread::Builder::new().stack_size(STACK);
+            let thread = thread.spawn_scoped(scope, || self.enter().map(|()| inside()));
+            let outcome = thread.map_err(enter)?.join();
+            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the only place that enters a namespace")]
+    fn enter(&self) -> Result<(), NetnsError> {
+        setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
+            // the kind that we ask for is not the file's
+            Errno::EINVAL => NetnsError::OfAnotherKind { path: self.path.clone() },
+            _ => NetnsError::Enter { path: self.path.clone(), source: errno.into() },
+        })
+    }
+}

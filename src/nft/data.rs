@@ -1,0 +1,190 @@
+//! What both ways share: how sets' types and comments look in the kernel.
+//! The kernel keeps both without looking at them; their form is nft's.
+//!
+//! Pure.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use rustables::data_type::DataType;
+
+use crate::ruleset::{Elements, Family};
+
+/// The type of a comment among a table's or a rule's user data
+/// (`NFTNL_UDATA_TABLE_COMMENT`, `NFTNL_UDATA_RULE_COMMENT`).
+const UDATA_COMMENT: u8 = 0;
+
+/// The type of a key's byte order among a set's user data
+/// (`NFTNL_UDATA_SET_KEYBYTEORDER`).
+const UDATA_SET_KEY_BYTE_ORDER: u8 = 0;
+
+/// The longest comment that nft takes, in bytes.
+const COMMENT_MAX: usize = 128;
+
+/// A port as the key of a set, nft's `inet_service`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PortKey(pub(super) u16);
+
+/// A uid as the key of a set, nft's `uid`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct UidKey(pub(super) u32);
+
+impl DataType for PortKey {
+    const TYPE: u32 = 13;
+    const LEN: u32 = 2;
+
+    fn data(&self) -> Vec<u8> {
+        self.0.to_be_bytes().to_vec()
+    }
+}
+
+impl DataType for UidKey {
+    const TYPE: u32 = 24;
+    const LEN: u32 = 4;
+
+    // the kernel compares a uid as it has it in memory
+    fn data(&self) -> Vec<u8> {
+        self.0.to_ne_bytes().to_vec()
+    }
+}
+
+/// The types of sets that we make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SetKind {
+    Ipv4,
+    Ipv6,
+    Ports,
+    Uids,
+}
+
+impl SetKind {
+    /// All of them.
+    const ALL: [Self; 4] = [SetKind::Ipv4, SetKind::Ipv6, SetKind::Ports, SetKind::Uids];
+
+    /// The type that a set of these elements has.
+    pub(super) fn of(elements: &Elements) -> Self {
+        match elements {
+            Elements::Ipv4(_) => SetKind::Ipv4,
+            Elements::Ipv6(_) => SetKind::Ipv6,
+            Elements::Ports(_) => SetKind::Ports,
+            Elements::Uids(_) => SetKind::Uids,
+        }
+    }
+
+    /// The type that a set's description names.
+    pub(super) fn parse(type_id: u32, key_len: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.type_id() == type_id && kind.key_len() == key_len)
+    }
+
+    /// nft's number for the type of the keys.
+    pub(super) fn type_id(self) -> u32 {
+        match self {
+            SetKind::Ipv4 => Ipv4Addr::TYPE,
+            SetKind::Ipv6 => Ipv6Addr::TYPE,
+            SetKind::Ports => PortKey::TYPE,
+            SetKind::Uids => UidKey::TYPE,
+        }
+    }
+
+    /// Bytes of a key.
+    pub(super) fn key_len(self) -> u32 {
+        match self {
+            SetKind::Ipv4 => Ipv4Addr::LEN,
+            SetKind::Ipv6 => Ipv6Addr::LEN,
+            SetKind::Ports => PortKey::LEN,
+            SetKind::Uids => UidKey::LEN,
+        }
+    }
+
+    /// What nft keeps beside a set: the byte order of its keys.
+    pub(super) fn userdata(self) -> Vec<u8> {
+        const HOST: u32 = 1;
+        const NETWORK: u32 = 2;
+        let order = if self == SetKind::Uids { HOST } else { NETWORK };
+        let mut bytes = vec![UDATA_SET_KEY_BYTE_ORDER, 4];
+        bytes.extend_from_slice(&order.to_ne_bytes());
+        bytes
+    }
+
+    /// The elements with these keys, sorted; none if a key has another length.
+    pub(super) fn elements(self, keys: &[&[u8]]) -> Option<Elements> {
+        fn all<T: Ord, const N: usize>(keys: &[&[u8]], read: fn([u8; N]) -> T) -> Option<Vec<T>> {
+            let keys = keys.iter().map(|key| Some(read((*key).try_into().ok()?)));
+            let mut keys: Vec<T> = keys.collect::<Option<_>>()?;
+            keys.sort_unstable();
+            keys.dedup();
+            Some(keys)
+        }
+        Some(match self {
+            SetKind::Ipv4 => Elements::Ipv4(all(keys, |key: [u8; 4]| Ipv4Addr::from(key))?),
+            SetKind::Ipv6 => Elements::Ipv6(all(keys, |key: [u8; 16]| Ipv6Addr::from(key))?),
+            SetKind::Ports => Elements::Ports(all(keys, u16::from_be_bytes)?),
+            SetKind::Uids => Elements::Uids(all(keys, u32::from_ne_bytes)?),
+        })
+    }
+}
+
+/// A comment as user data: type, length, text and its NUL. Cut where nft would
+/// refuse it.
+pub(super) fn comment(text: &str) -> Vec<u8> {
+    let mut end = text.len().min(COMMENT_MAX - 1);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut bytes = Vec::with_capacity(end + 3);
+    bytes.extend_from_slice(&[UDATA_COMMENT, end as u8 + 1]);
+    bytes.extend_from_slice(&text.as_bytes()[..end]);
+    bytes.push(0);
+    bytes
+}
+
+/// The comment among user data, if there is one.
+pub(super) fn parse_comment(mut userdata: &[u8]) -> Option<&str> {
+    loop {
+        let [kind, length, rest @ ..] = userdata else { return None };
+        let (value, rest) = rest.split_at_checked(usize::from(*length))?;
+        if *kind == UDATA_COMMENT {
+            let text = value.strip_suffix(&[0]).unwrap_or(value);
+            return std::str::from_utf8(text).ok();
+        }
+        userdata = rest;
+    }
+}
+
+/// `IPPROTO_TCP`
+pub(super) const TCP: u8 = 6;
+
+/// `IFNAMSIZ`: the bytes of an interface's name with its padding.
+pub(super) const INTERFACE_NAME: usize = 16;
+
+/// Where the destination port stands in a TCP header.
+pub(super) const PORT_OFFSET: u32 = 2;
+
+/// Where the destination address stands in an IP header.
+pub(super) fn address_offset(family: Family) -> u32 {
+    match family {
+        Family::Ip => 16,
+        Family::Ip6 => 24,
+    }
+}
+
+/// A mask with this many leading ones.
+pub(super) fn prefix_mask(prefix_len: u8, bytes: usize) -> Vec<u8> {
+    let ones = u128::MAX.checked_shl(128 - u32::from(prefix_len.min(128))).unwrap_or(0);
+    ones.to_be_bytes()[..bytes].to_vec()
+}
+
+/// Adds elements of the same type; they stay sorted and without duplicates.
+pub(super) fn merge(elements: &mut Elements, more: Elements) {
+    fn all<T: Ord>(elements: &mut Vec<T>, more: Vec<T>) {
+        elements.extend(more);
+        elements.sort_unstable();
+        elements.dedup();
+    }
+    match (elements, more) {
+        (Elements::Ipv4(elements), Elements::Ipv4(more)) => all(elements, more),
+        (Elements::Ipv6(elements), Elements::Ipv6(more)) => all(elements, more),
+        (Elements::Ports(elements), Elements::Ports(more)) => all(elements, more),
+        (Elements::Uids(elements), Elements::Uids(more)) => all(elements, more),
+        _ => {}
+    }
+}

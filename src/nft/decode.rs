@@ -1,0 +1,326 @@
+//! Reading 3, the way back: the kernel's dumps become tables, chains, rules
+//! and sets again, with counters. What was not made by us is kept as words.
+//!
+//! Pure, and calm about any bytes: every bound is checked, what is not known
+//! is skipped.
+
+mod rule;
+
+use std::borrow::Cow;
+
+use rustables::sys::{
+    NFT_CHAIN_BASE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM,
+    NFT_MSG_NEWTABLE, NFT_TABLE_F_DORMANT, NFTA_CHAIN_FLAGS, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
+    NFTA_CHAIN_POLICY, NFTA_CHAIN_TABLE, NFTA_CHAIN_TYPE, NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM,
+    NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_EXPRESSIONS, NFTA_RULE_HANDLE,
+    NFTA_RULE_TABLE, NFTA_RULE_USERDATA, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS,
+    NFTA_SET_ELEM_LIST_SET, NFTA_SET_ELEM_LIST_TABLE, NFTA_SET_FLAGS, NFTA_SET_KEY_LEN,
+    NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_TABLE, NFTA_TABLE_FLAGS, NFTA_TABLE_NAME,
+    NFTA_TABLE_USERDATA,
+};
+
+use super::data::{self, SetKind};
+use super::wire::{self, Attributes, Message, Messages};
+use crate::ruleset::{
+    Chain, ChainKind, Family, Hook, HookPoint, Owner, Rule, Ruleset, Set, TABLE, Table,
+};
+
+/// `NF_ACCEPT`, the policy of our base chains.
+const NF_ACCEPT: u32 = 1;
+
+/// Our tables as they are in a network namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Installed {
+    /// The tables; IPv4's comes first.
+    pub tables: Vec<InstalledTable>,
+}
+
+/// A table by our name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledTable {
+    /// The family.
+    pub family: Family,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Whose it is, if its comment is ours.
+    pub owner: Option<Owner>,
+    /// Its sets, in the order they were made, elements sorted.
+    pub sets: Vec<Set>,
+    /// Its chains, in the order they were made.
+    pub chains: Vec<InstalledChain>,
+    /// What is in the table and is of no kind that we make, in words.
+    pub foreign: Vec<String>,
+}
+
+/// A chain of such a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledChain {
+    /// The name.
+    pub name: String,
+    /// Where its packets come from.
+    pub place: Place,
+    /// The rules in order.
+    pub rules: Vec<InstalledRule>,
+}
+
+/// Where a chain's packets come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// From other chains.
+    Jumped,
+    /// From the kernel.
+    Base(Hook),
+    /// From the kernel, in a way that none of our chains has.
+    Foreign(String),
+}
+
+/// A rule of such a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstalledRule {
+    /// What it says.
+    pub reading: Reading,
+    /// Packets that it matched.
+    pub packets: u64,
+    /// Bytes that it matched.
+    pub bytes: u64,
+    /// The kernel's number for it.
+    pub handle: u64,
+}
+
+/// What a rule says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading {
+    /// A rule that we could have made.
+    Known(Rule),
+    /// Another's.
+    Foreign {
+        /// The names of its expressions.
+        expressions: Vec<String>,
+        /// The port that it redirects to, if it does.
+        redirect: Option<u16>,
+    },
+}
+
+impl Installed {
+    /// The table of one family.
+    pub fn table(&self, family: Family) -> Option<&InstalledTable> {
+        self.tables.iter().find(|table| table.family == family)
+    }
+
+    /// The ruleset, if all of it could have been made by us.
+    pub fn ruleset(&self) -> Option<Ruleset> {
+        let tables = self.tables.iter().map(InstalledTable::table).collect::<Option<_>>()?;
+        Some(Ruleset { tables })
+    }
+}
+
+impl InstalledTable {
+    /// The chain of this name.
+    pub fn chain(&self, name: &str) -> Option<&InstalledChain> {
+        self.chains.iter().find(|chain| chain.name == name)
+    }
+
+    /// The table, if all of it could have been made by us.
+    pub fn table(&self) -> Option<Table> {
+        if !self.foreign.is_empty() {
+            return None;
+        }
+        Some(Table {
+            family: self.family,
+            owner: self.owner.clone(),
+            sets: self.sets.clone(),
+            chains: self.chains.iter().map(InstalledChain::chain).collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl InstalledChain {
+    /// The chain, if all of it could have been made by us.
+    fn chain(&self) -> Option<Chain> {
+        let hook = match self.place {
+            Place::Jumped => None,
+            Place::Base(hook) => Some(hook),
+            Place::Foreign(_) => return None,
+        };
+        let rules = self.rules.iter().map(|rule| rule.known().cloned());
+        let name = Cow::Owned(self.name.clone());
+        Some(Chain { name, hook, rules: rules.collect::<Option<_>>()? })
+    }
+}
+
+impl InstalledRule {
+    /// The rule, if it could have been made by us.
+    pub fn known(&self) -> Option<&Rule> {
+        match &self.reading {
+            Reading::Known(rule) => Some(rule),
+            Reading::Foreign { .. } => None,
+        }
+    }
+}
+
+/// Reads the datagrams of a dump, one behind the other: tables, chains, sets,
+/// elements and rules in any order that has parents before children. Objects
+/// of other tables are skipped.
+pub fn installed(dump: &[u8]) -> Installed {
+    let mut installed = Installed::default();
+    for message in Messages(dump) {
+        let Some(family) = family(&message) else { continue };
+        if message.nft_kind() == Some(NFT_MSG_NEWTABLE) {
+            if installed.table(family).is_none() {
+                installed.tables.extend(new_table(family, &message.attributes()));
+            }
+            continue;
+        }
+        let table = installed.tables.iter_mut().find(|table| table.family == family);
+        let (Some(kind), Some(table)) = (message.nft_kind(), table) else { continue };
+        table.add(kind, &message.attributes());
+    }
+    installed.tables.sort_by_key(|table| table.family);
+    installed
+}
+
+/// The comment of a table's message.
+pub(super) fn table_comment<'a>(message: &Message<'a>) -> Option<&'a str> {
+    data::parse_comment(message.attributes().find(NFTA_TABLE_USERDATA)?.value)
+}
+
+/// The names of our sets in a dump whose elements can be read.
+pub(super) fn set_names(dump: &[u8], family: Family) -> Vec<String> {
+    let sets = Messages(dump).filter(|message| {
+        message.nft_kind() == Some(NFT_MSG_NEWSET)
+            && message.family() == Some(wire::protocol(family))
+    });
+    let ours = sets.map(|message| message.attributes()).filter(|set| is_ours(set, NFTA_SET_TABLE));
+    let known = ours.filter(|set| set_kind(set).is_some());
+    known.filter_map(|set| Some(set.find(NFTA_SET_NAME)?.text()?.to_owned())).collect()
+}
+
+fn family(message: &Message<'_>) -> Option<Family> {
+    let families = [Family::Ip, Family::Ip6];
+    families.into_iter().find(|family| message.family() == Some(wire::protocol(*family)))
+}
+
+/// Whether an object is in a table by our name.
+fn is_ours(object: &Attributes<'_>, table: u16) -> bool {
+    object.find(table).and_then(|table| table.text()) == Some(TABLE)
+}
+
+fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
+    if !is_ours(table, NFTA_TABLE_NAME) {
+        return None;
+    }
+    let comment = table.find(NFTA_TABLE_USERDATA).and_then(|data| data::parse_comment(data.value));
+    let flags = table.find(NFTA_TABLE_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
+    let dormant = flags & NFT_TABLE_F_DORMANT != 0;
+    Some(InstalledTable {
+        family,
+        comment: comment.map(str::to_owned),
+        owner: comment.and_then(Owner::parse),
+        sets: Vec::new(),
+        chains: Vec::new(),
+        foreign: dormant.then(|| "flag dormant".to_owned()).into_iter().collect(),
+    })
+}
+
+impl InstalledTable {
+    fn add(&mut self, kind: u32, object: &Attributes<'_>) {
+        let table = match kind {
+            NFT_MSG_NEWCHAIN => NFTA_CHAIN_TABLE,
+            NFT_MSG_NEWSET => NFTA_SET_TABLE,
+            NFT_MSG_NEWSETELEM => NFTA_SET_ELEM_LIST_TABLE,
+            NFT_MSG_NEWRULE => NFTA_RULE_TABLE,
+            _ => return,
+        };
+        if !is_ours(object, table) {
+            return;
+        }
+        match kind {
+            NFT_MSG_NEWCHAIN => self.chains.extend(new_chain(object)),
+            NFT_MSG_NEWSET => self.add_set(object),
+            NFT_MSG_NEWSETELEM => self.add_elements(object),
+            _ => self.add_rule(object),
+        }
+    }
+
+    fn add_set(&mut self, set: &Attributes<'_>) {
+        let Some(name) = set.find(NFTA_SET_NAME).and_then(|name| name.text()) else { return };
+        match set_kind(set).and_then(|kind| kind.elements(&[])) {
+            Some(elements) => self.sets.push(Set { name: Cow::Owned(name.to_owned()), elements }),
+            None => self.foreign.push(format!("set {name}")),
+        }
+    }
+
+    fn add_elements(&mut self, list: &Attributes<'_>) {
+        let name = list.find(NFTA_SET_ELEM_LIST_SET).and_then(|name| name.text());
+        let Some(set) = self.sets.iter_mut().find(|set| Some(&*set.name) == name) else { return };
+        let Some(elements) = list.find(NFTA_SET_ELEM_LIST_ELEMENTS) else { return };
+        let elements = elements.nested().filter(|element| element.kind == NFTA_LIST_ELEM);
+        let keys = elements.map(|element| {
+            let key = element.nested().find(NFTA_SET_ELEM_KEY)?.nested().find(NFTA_DATA_VALUE)?;
+            Some(key.value)
+        });
+        let kind = SetKind::of(&set.elements);
+        match keys.collect::<Option<Vec<_>>>().and_then(|keys| kind.elements(&keys)) {
+            Some(more) => data::merge(&mut set.elements, more),
+            None => self.foreign.push(format!("elements of set {}", set.name)),
+        }
+    }
+
+    fn add_rule(&mut self, rule: &Attributes<'_>) {
+        let chain = rule.find(NFTA_RULE_CHAIN).and_then(|chain| chain.text());
+        let family = self.family;
+        let Some(chain) = self.chains.iter_mut().find(|at| Some(&*at.name) == chain) else {
+            return;
+        };
+        let comment = rule.find(NFTA_RULE_USERDATA);
+        let comment = comment.and_then(|userdata| data::parse_comment(userdata.value));
+        let expressions = rule.find(NFTA_RULE_EXPRESSIONS).map_or(Attributes(&[]), |e| e.nested());
+        let mut rule_read = rule::read(family, expressions, comment);
+        let handle = rule.find(NFTA_RULE_HANDLE).and_then(|handle| handle.u64());
+        rule_read.handle = handle.unwrap_or_default();
+        chain.rules.push(rule_read);
+    }
+}
+
+/// A set's type, if it is one that we make: no interval, no map, no timeout.
+fn set_kind(set: &Attributes<'_>) -> Option<SetKind> {
+    let flags = set.find(NFTA_SET_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
+    if flags != 0 {
+        return None;
+    }
+    SetKind::parse(set.find(NFTA_SET_KEY_TYPE)?.u32()?, set.find(NFTA_SET_KEY_LEN)?.u32()?)
+}
+
+fn new_chain(chain: &Attributes<'_>) -> Option<InstalledChain> {
+    let name = chain.find(NFTA_CHAIN_NAME)?.text()?.to_owned();
+    Some(InstalledChain { name, place: place(chain), rules: Vec::new() })
+}
+
+fn place(chain: &Attributes<'_>) -> Place {
+    let Some(hook) = chain.find(NFTA_CHAIN_HOOK) else { return Place::Jumped };
+    let number = hook.nested().find(NFTA_HOOK_HOOKNUM).and_then(|number| number.u32());
+    let priority = hook.nested().find(NFTA_HOOK_PRIORITY).and_then(|priority| priority.u32());
+    let kind = chain.find(NFTA_CHAIN_TYPE).and_then(|kind| kind.text()).unwrap_or_default();
+    let policy = chain.find(NFTA_CHAIN_POLICY).and_then(|policy| policy.u32());
+    let flags = chain.find(NFTA_CHAIN_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
+    let (number, priority) = (number.unwrap_or(u32::MAX), priority.unwrap_or_default() as i32);
+    // NF_INET_PRE_ROUTING and NF_INET_LOCAL_OUT of enum nf_inet_hooks
+    let point = match number {
+        0 => Some(HookPoint::Prerouting),
+        3 => Some(HookPoint::Output),
+        _ => None,
+    };
+    let known = match kind {
+        "nat" => Some(ChainKind::Nat),
+        "filter" => Some(ChainKind::Filter),
+        _ => None,
+    };
+    let plain = policy == Some(NF_ACCEPT) && flags & !NFT_CHAIN_BASE == 0;
+    match (known, point) {
+        (Some(kind), Some(point)) if plain => Place::Base(Hook { kind, point, priority }),
+        _ => {
+            let policy = if policy == Some(NF_ACCEPT) { "accept" } else { "drop" };
+            Place::Foreign(format!("type {kind} hook {number} priority {priority} policy {policy}"))
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The choreographer: what ADD, CHECK, DEL and STATUS do, in order, out of the
+//! other rooms' parts. Shared by both faces. No bytes, no formats.
+
+use std::path::Path;
+
+use serde_json::value::RawValue;
+
+use crate::chain::Chain;
+use crate::cni::request::Attachment;
+use crate::config::RawConf;
+use crate::kubelet;
+use crate::netns::{Netns, NetnsError};
+use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
+use crate::pod::{PodAddresses, PodFacts};
+use crate::policy::{self, Decision, Policy, PolicyError};
+use crate::ruleset::{self, Family, LAYOUT_VERSION, Owner, Ruleset};
+
+/// Why a call could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// Settings, annotations or the runtime are at fault.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The pod's network namespace cannot be used.
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    /// The kernel refused.
+    #[error(transparent)]
+    Nft(#[from] NftError),
+    /// CHECK found something else than what ADD sets.
+    #[error("the rules in the pod differ: {0}")]
+    Different(Difference),
+    /// STATUS: an ADD could not work.
+    #[error("nf_tables is not usable")]
+    NotReady(#[source] NftError),
+}
+
+/// What was done, for the log.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// `redirect` or `leave`.
+    pub decision: Option<&'static str>,
+    /// A word for why.
+    pub reason: Option<&'static str>,
+    /// The same in words.
+    pub detail: Option<String>,
+    /// How many rules were set or compared.
+    pub rules: Option<usize>,
+    /// What the operator should know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// Sets the rules of an attachment: all of them or none. Idempotent.
+///
+/// # Errors
+/// See [`PluginError`]. After an error the namespace is as it was.
+pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
+    let (plan, mut report) = plan(attachment, Some(result))?;
+    let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
+    let batch = encode::replace(&ruleset, &[]);
+    let mut kernel = enter(attachment)?;
+    if let TableOwner::Ours(found) = kernel.owner(Family::Ip)?
+        && of_another_interface(&found, &owner)
+    {
+        report.detail = Some(format!("the rules of interface {} stay", found.interface));
+        return Ok(report);
+    }
+    // A table of ours that today's settings have no use for goes as well.
+    let stale = ruleset.table(Family::Ip6).is_none()
+        && matches!(kernel.owner(Family::Ip6), Ok(TableOwner::Ours(_)));
+    match stale {
+        false => kernel.commit(&batch)?,
+        true => kernel.commit(&encode::replace(&ruleset, &[Family::Ip6]))?,
+    }
+    report.rules = Some(ruleset.rule_count());
+    Ok(report)
+}
+
+/// Reads the rules of an attachment back and compares them with what ADD sets.
+///
+/// # Errors
+/// See [`PluginError`]; [`PluginError::Different`] names the first difference.
+pub fn check(
+    attachment: &Attachment<'_>,
+    result: Option<&RawValue>,
+) -> Result<Report, PluginError> {
+    let (plan, mut report) = plan(attachment, result)?;
+    let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
+    let mut kernel = enter(attachment)?;
+    let found = kernel.installed()?;
+    let table = found.tables.iter().find(|table| table.family == Family::Ip);
+    match table.and_then(|table| table.owner.as_ref()) {
+        // ADD left the table to the other interface, and so do we.
+        Some(found) if of_another_interface(found, &owner) => return Ok(report),
+        Some(other) if other.layout != LAYOUT_VERSION => {
+            compare::other_layout(&ruleset, &found).map_err(PluginError::Different)?;
+        }
+        _ => compare::exact(&ruleset, &found).map_err(PluginError::Different)?,
+    }
+    report.rules = Some(ruleset.rule_count());
+    Ok(report)
+}
+
+/// Removes the rules of an attachment, where they are still there and are
+/// this attachment's. It cannot fail: a runtime could not remove the pod.
+pub fn del(attachment: &Attachment<'_>) -> Report {
+    let mut report = Report::default();
+    if attachment.netns.is_none() {
+        return report;
+    }
+    let removed = enter(attachment).and_then(|mut kernel| {
+        let owner = Owner::new(&attachment.container, &attachment.interface);
+        let mut ours = Vec::new();
+        for family in [Family::Ip, Family::Ip6] {
+            if matches!(kernel.owner(family), Ok(TableOwner::Ours(found)) if found.same_attachment(&owner)) {
+                ours.push(family);
+            }
+        }
+        if !ours.is_empty() {
+            kernel.commit(&encode::delete(&ours))?;
+        }
+        Ok(ours.len())
+    });
+    match removed {
+        Ok(tables) => report.detail = Some(format!("{tables} tables removed")),
+        // The namespace is gone, or never was one: rules die with it.
+        Err(PluginError::Netns(error)) => report.detail = Some(Chain(&error).to_string()),
+        Err(error) => report
+            .warnings
+            .push(format!("the rules stay until the namespace goes: {}", Chain(&error))),
+    }
+    report
+}
+
+/// Could an ADD work? Asks nf_tables for its generation; tries nothing out.
+///
+/// # Errors
+/// [`PluginError::NotReady`]
+pub fn status() -> Result<Report, PluginError> {
+    let generation = NftSocket::open().and_then(|mut kernel| kernel.generation());
+    generation.map(|_| Report::default()).map_err(PluginError::NotReady)
+}
+
+/// What a pod would get: the decision, and the rules if it is redirected.
+///
+/// # Errors
+/// See [`PolicyError`].
+pub fn decide(conf: &RawConf<'_>, pod: &PodFacts<'_>) -> Result<Decision, PolicyError> {
+    policy::decide(conf, pod, kubelet::volumes)
+}
+
+/// The rules of a policy.
+pub fn rules(policy: &Policy, owner: Option<&Owner>) -> Ruleset {
+    ruleset::build(policy, owner)
+}
+
+/// What the kernel should hold, and whose it is.
+struct Plan {
+    ruleset: Ruleset,
+    owner: Owner,
+}
+
+/// The pure part of ADD and CHECK. Without a plan the pod is left alone.
+fn plan(
+    attachment: &Attachment<'_>,
+    result: Option<&RawValue>,
+) -> Result<(Option<Plan>, Report), PluginError> {
+    let addresses = result.map(|result| PodAddresses::of_result(result, &attachment.interface));
+    let pod = PodFacts::new(
+        &attachment.args,
+        attachment.annotations.clone(),
+        addresses.unwrap_or_default(),
+    );
+    let mut report = Report::default();
+    let plan = match decide(&attachment.conf, &pod)? {
+        Decision::Leave(reason) => {
+            report.decision = Some("leave");
+            report.reason = Some(reason.word());
+            report.detail = Some(reason.to_string());
+            None
+        }
+        Decision::Redirect { policy, because, warnings } => {
+            report.decision = Some("redirect");
+            report.reason = Some(because.word());
+            report.detail = Some(because.to_string());
+            report.warnings = warnings;
+            let owner = Owner::new(&attachment.container, &attachment.interface);
+            let ruleset = rules(&policy, Some(&owner));
+            Some(Plan { ruleset, owner })
+        }
+    };
+    Ok((plan, report))
+}
+
+/// A socket to nf_tables in the pod's network namespace.
+fn enter(attachment: &Attachment<'_>) -> Result<NftSocket, PluginError> {
+    let path = attachment.netns.as_deref().unwrap_or(Path::new(""));
+    let netns = Netns::open(path)?;
+    Ok(netns.run(NftSocket::open)??)
+}
+
+/// Multus calls us once per interface of a pod; the first one's table stays.
+fn of_another_interface(found: &Owner, owner: &Owner) -> bool {
+    found.container == owner.container && found.interface != owner.interface
+}

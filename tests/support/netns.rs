@@ -1,0 +1,100 @@
+//! Network namespaces of our own, gone when dropped. Makes and removes
+//! namespaces by the name `osmt-PID-N`; those of dead processes are removed
+//! first.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use osm_cni::netns::Netns;
+use osm_cni::nft::NftSocket;
+
+const PREFIX: &str = "osmt-";
+const DIRECTORY: &str = "/run/netns";
+
+/// A fresh network namespace with its loopback device up.
+pub(crate) struct TestNetns {
+    name: String,
+}
+
+impl TestNetns {
+    /// Makes one.
+    ///
+    /// # Panics
+    /// Where it can't be made: these tests need root.
+    pub(crate) fn new() -> Self {
+        static LEFTOVERS: Once = Once::new();
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        LEFTOVERS.call_once(remove_leftovers);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        succeed(&["ip", "netns", "add", &name]);
+        let netns = TestNetns { name };
+        netns.exec(&["ip", "link", "set", "lo", "up"]);
+        netns
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> PathBuf {
+        Path::new(DIRECTORY).join(&self.name)
+    }
+
+    /// A socket to its nf_tables, made as the plugin makes it.
+    pub(crate) fn nft(&self) -> NftSocket {
+        let netns = Netns::open(&self.path()).expect("a network namespace");
+        netns.run(NftSocket::open).expect("entered").expect("a netlink socket")
+    }
+
+    /// Runs a program inside and returns its output.
+    ///
+    /// # Panics
+    /// Where it fails.
+    pub(crate) fn exec(&self, command: &[&str]) -> String {
+        let mut all = vec!["ip", "netns", "exec", &self.name];
+        all.extend(command);
+        succeed(&all)
+    }
+
+    /// Loads rules with nft, as a damaging hand would.
+    pub(crate) fn nft_load(&self, rules: &str) {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(file.path(), rules).expect("written");
+        self.exec(&["nft", "-f", &file.path().to_string_lossy()]);
+    }
+
+    /// What nft lists.
+    pub(crate) fn nft_list(&self) -> String {
+        self.exec(&["nft", "list", "ruleset"])
+    }
+}
+
+impl Drop for TestNetns {
+    fn drop(&mut self) {
+        let _ = run(&["ip", "netns", "del", &self.name]);
+    }
+}
+
+fn remove_leftovers() {
+    let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
+    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
+        if pid.is_some_and(|(pid, _)| !Path::new("/proc").join(pid).exists()) {
+            let _ = run(&["ip", "netns", "del", &name]);
+        }
+    }
+}
+
+fn succeed(command: &[&str]) -> String {
+    let output = run(command);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} failed: {stderr}", command.join(" "));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests ask nft and iproute2")]
+fn run(command: &[&str]) -> Output {
+    let mut process = Command::new(command[0]);
+    process.args(&command[1..]).stdin(Stdio::null());
+    process.output().unwrap_or_else(|err| panic!("cannot run {}: {err}", command[0]))
+}
