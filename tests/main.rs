@@ -3,3 +3,4 @@
 mod contract;
 mod kernel;
 mod support;
+mod traffic;
