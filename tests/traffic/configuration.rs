@@ -30,6 +30,7 @@ pub(super) struct Proxy {
     pub(super) uid: u32,
     pub(super) outbound_port: u16,
     pub(super) inbound_port: u16,
+    pub(super) admin_port: u16,
     /// `inboundBypassPorts`; OSM's own if none.
     pub(super) bypass: Option<Vec<(u16, u16)>>,
 }
@@ -66,6 +67,7 @@ impl Configuration {
             "uid": self.proxy.uid,
             "outboundPort": self.proxy.outbound_port,
             "inboundPort": self.proxy.inbound_port,
+            "adminPort": self.proxy.admin_port,
         });
         if let Some(bypass) = &self.proxy.bypass {
             proxy["inboundBypassPorts"] = ports_json(bypass);

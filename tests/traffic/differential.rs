@@ -2,6 +2,7 @@
 //! as OSM's own rules, into one through the plugin, and into one as the text
 //! that we print for iptables. The first is the yardstick.
 
+use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 
 use osm_cni::ruleset::Family;
@@ -16,9 +17,8 @@ use super::{Amount, again, osm, ours};
 fn every_connection_goes_where_osms_own_rules_send_it() {
     let amount = Amount::from_environment();
     println!("seed {}, {} configurations", amount.seed, amount.configurations);
-    let pods = ["osm", "ours", "text"].map(Pod::new);
-    let [osm, ours, text] = &pods;
-    let mut made = 0;
+    let [osm, ours, text] = [Pod::new(), Pod::new(), Pod::new()];
+    let mut tally = BTreeMap::new();
     for seed in amount.seeds() {
         let mut random = Random::new(seed);
         let configuration = random.configuration();
@@ -52,9 +52,26 @@ fn every_connection_goes_where_osms_own_rules_send_it() {
                 );
             }
         }
-        made += connections.len();
+        for (connection, answer) in connections.iter().zip(&answers[1]) {
+            *tally.entry(kind(&configuration, connection, *answer)).or_insert(0) += 1;
+        }
     }
-    println!("{made} connections, each in three pods, no difference");
+    let made: usize = tally.values().sum();
+    println!("{made} connections, each in three pods, no difference: {tally:?}");
+    // A run that never saw one of these proves nothing about it.
+    assert!(amount.configurations < 50 || tally.len() == 6, "{tally:?}");
+}
+
+/// What became of a connection, for the tally.
+fn kind(of: &Configuration, connection: &Connection, answer: Answer) -> &'static str {
+    match answer {
+        Answer::Reset => "reset",
+        Answer::World { .. } => "to the world",
+        Answer::Pod { at, .. } if at == connection.to => "inside the pod",
+        Answer::Pod { at, .. } if at.port() == of.proxy.outbound_port => "to the proxy, outbound",
+        Answer::Pod { at, .. } if at.port() == of.proxy.inbound_port => "to the proxy, inbound",
+        Answer::Pod { .. } => "to the pod's address",
+    }
 }
 
 /// OSM's rules, through iptables' older backend.

@@ -20,7 +20,13 @@ const RANGES: &str = " && iptables -t nat -I PROXY_OUTPUT -d 1.1.1.1/32 -j RETUR
 const PORTS: &str = " && iptables -t nat -I PROXY_OUTPUT -p tcp --match multiport --dports 6379,7070,8080 -j RETURN";
 
 fn settings(mesh: Lists, pod: Lists) -> Configuration {
-    let proxy = Proxy { uid: 1500, outbound_port: 15001, inbound_port: 15003, bypass: None };
+    let proxy = Proxy {
+        uid: 1500,
+        outbound_port: 15001,
+        inbound_port: 15003,
+        admin_port: 15000,
+        bypass: None,
+    };
     Configuration { osm_v1: false, pod_ip: false, ipv6: Ipv6::Bypass, proxy, mesh, pod }
 }
 
@@ -73,9 +79,9 @@ fn connections() -> Vec<Connection> {
 #[test]
 fn the_documents_commands_and_our_rules_send_every_connection_to_the_same_place() {
     let connections = connections();
-    let our_pod = Pod::new("doc-ours");
-    let text_pod = Pod::new("doc-text");
-    let osm_pods = ["legacy", "nft"].map(|backend| (backend, Pod::new(&format!("doc-{backend}"))));
+    let our_pod = Pod::new();
+    let text_pod = Pod::new();
+    let osm_pods = ["legacy", "nft"].map(|backend| (backend, Pod::new()));
     for (name, commands, configuration) in examples() {
         ours::install(&configuration, our_pod.netns());
         let our_text = ours::iptables_text(&ours::ruleset(&configuration), Family::Ip);

@@ -1,111 +1,78 @@
-//! The door of the traffic tests to the machine: programs, and network
-//! namespaces that are gone afterwards, also after a run that was killed.
-#![allow(clippy::disallowed_methods, reason = "tests run programs and enter namespaces")]
+//! The door of the traffic tests to the machine: programs and threads inside a
+//! test's network namespace.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio, id};
-use std::sync::Once;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use nix::sched::{CloneFlags, setns};
+use crate::support::netns::TestNetns;
 
-/// Where `ip netns` keeps its namespaces.
-const NAMED: &str = "/run/netns";
-
-/// A named network namespace, its loopback interface up, without waiting for
-/// duplicate IPv6 addresses.
-#[derive(Debug)]
+/// A test's namespace in which IPv6 addresses are ready at once.
 pub(super) struct Netns {
-    name: String,
-    file: File,
+    netns: TestNetns,
+    inside: osm_cni::netns::Netns,
 }
 
 impl Netns {
-    pub(super) fn new(label: &str) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        static LEFTOVERS: Once = Once::new();
-        LEFTOVERS.call_once(remove_leftovers);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("osmt-{}-{count}-{label}", id());
-        run(&["ip", "netns", "add", &name], "", None);
-        let file = File::open(Path::new(NAMED).join(&name)).expect("the namespace is there");
-        let netns = Netns { name, file };
-        netns.inside(|| {
-            for which in ["all", "default"] {
-                let file = format!("/proc/sys/net/ipv6/conf/{which}/accept_dad");
-                fs::write(&file, "0").unwrap_or_else(|error| panic!("{file}: {error}"));
-            }
-        });
-        netns.run(&["ip", "link", "set", "lo", "up"], "");
+    pub(super) fn new() -> Self {
+        let netns = TestNetns::new();
+        let inside = osm_cni::netns::Netns::open(&netns.path()).expect("a network namespace");
+        let netns = Netns { netns, inside };
+        netns.inside(no_duplicate_address_detection);
         netns
     }
 
-    pub(super) fn name(&self) -> &str {
-        &self.name
+    /// Its name, as `ip` knows it.
+    pub(super) fn name(&self) -> String {
+        let path = self.path();
+        path.file_name().expect("a name").to_string_lossy().into_owned()
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        Path::new(NAMED).join(&self.name)
+        self.netns.path()
     }
 
     /// Does `work` on a thread born for it inside. Sockets made there stay in
     /// the namespace wherever they are used.
     pub(super) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            let thread = scope.spawn(|| {
-                setns(&self.file, CloneFlags::CLONE_NEWNET).expect("root may enter");
-                work()
-            });
-            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        self.inside.run(work).expect("root may enter")
     }
 
-    /// Runs a program inside, with this on its standard input; it must succeed.
+    /// Runs a program inside for at most a minute, with this on its standard
+    /// input, and returns what it prints.
+    ///
+    /// # Panics
+    /// With the program's own words where it fails.
     pub(super) fn run(&self, words: &[&str], stdin: &str) -> String {
-        self.inside(|| run(words, stdin, Some(&self.path())))
+        let output = self.inside(|| {
+            let mut child = self.command(words).spawn()?;
+            // A program that does not read its input closes the pipe.
+            let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+            child.wait_with_output()
+        });
+        let output = output.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {}: {stderr}\n{stdin}", output.status);
+        String::from_utf8(output.stdout).expect("programs print UTF-8")
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "tests ask ip, nft and iptables")]
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("timeout");
+        command.arg("60").args(words);
+        // iptables-legacy locks the machine; here each namespace is for itself.
+        command.env("XTABLES_LOCKFILE", self.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
     }
 }
 
-impl Drop for Netns {
-    fn drop(&mut self) {
-        let status = Command::new("ip").args(["netns", "del", &self.name]).status();
-        if !status.as_ref().is_ok_and(|status| status.success()) {
-            eprintln!("clean-up of {}: {status:?}", self.name);
-        }
-    }
-}
-
-/// Runs a program for at most a minute; panics with its words if it fails.
-/// iptables-legacy's lock is one for the whole machine; here it is `lock`.
-fn run(words: &[&str], stdin: &str, lock: Option<&Path>) -> String {
-    let mut child = Command::new("timeout")
-        .arg("60")
-        .args(words)
-        .envs(lock.map(|file| ("XTABLES_LOCKFILE", file)))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    // A program that does not read its input closes the pipe.
-    let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
-    let output = child.wait_with_output().unwrap_or_else(|error| panic!("{words:?}: {error}"));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{words:?}: {}: {stderr}\n{stdin}", output.status);
-    String::from_utf8(output.stdout).expect("programs print UTF-8")
-}
-
-/// Removes what runs left behind whose process is gone.
-fn remove_leftovers() {
-    let names = fs::read_dir(NAMED).into_iter().flatten().flatten();
-    for name in names.filter_map(|entry| entry.file_name().into_string().ok()) {
-        let owner = name.strip_prefix("osmt-").and_then(|rest| rest.split('-').next());
-        let owner = owner.and_then(|pid| pid.parse::<u32>().ok());
-        if owner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
-            let _ = Command::new("ip").args(["netns", "del", &name]).status();
-        }
+/// Seconds in which no other host could have our address are seconds lost.
+#[expect(clippy::disallowed_methods, reason = "tests set up their namespaces")]
+fn no_duplicate_address_detection() {
+    for which in ["all", "default"] {
+        let file = format!("/proc/sys/net/ipv6/conf/{which}/accept_dad");
+        fs::write(&file, "0").unwrap_or_else(|error| panic!("{file}: {error}"));
     }
 }

@@ -79,7 +79,7 @@ fn out_redirect(of: &Configuration, words: &Words) -> Vec<String> {
     let Words { outbound, out_redirect, .. } = words;
     vec![
         format!("-A {out_redirect} -p tcp -j REDIRECT --to-port {}", of.proxy.outbound_port),
-        format!("-A {out_redirect} -p tcp --dport 15000 -j ACCEPT"),
+        format!("-A {out_redirect} -p tcp --dport {} -j ACCEPT", of.proxy.admin_port),
         format!("-A OUTPUT -p tcp -j {outbound}"),
     ]
 }

@@ -57,12 +57,15 @@ pub(super) fn iptables_text(rules: &Ruleset, family: Family) -> String {
 /// Puts a configuration into a pod through the plugin, after a DEL of what the
 /// last one left there.
 pub(super) fn install(of: &Configuration, netns: &Netns) {
+    call("DEL", of, netns);
+    call("ADD", of, netns);
+}
+
+/// Calls the plugin, as for this configuration; it must succeed.
+pub(super) fn call(verb: &str, of: &Configuration, netns: &Netns) {
     let path = netns.path();
     let conf = of.plugin_conf(&path.to_string_lossy());
-    for verb in ["DEL", "ADD"] {
-        let call = Call::new(verb, &conf).env("CNI_CONTAINERID", CONTAINER).netns(&path);
-        call.run().ok();
-    }
+    Call::new(verb, &conf).env("CNI_CONTAINERID", CONTAINER).netns(&path).run().ok();
 }
 
 /// Where the library says a connection goes.

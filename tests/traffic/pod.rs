@@ -91,7 +91,6 @@ impl fmt::Display for Connection {
 }
 
 /// The pod with its world.
-#[derive(Debug)]
 pub(super) struct Pod {
     // In the order of their end: listeners before their namespaces.
     _listeners: [Listeners; 2],
@@ -101,9 +100,9 @@ pub(super) struct Pod {
 }
 
 impl Pod {
-    pub(super) fn new(label: &str) -> Self {
-        let netns = Netns::new(label);
-        let world = Netns::new(&format!("{label}-world"));
+    pub(super) fn new() -> Self {
+        let netns = Netns::new();
+        let world = Netns::new();
         let peer = world.name();
         let links = format!(
             "link add eth0 type veth peer name pod0 netns {peer}\n\
@@ -155,9 +154,7 @@ impl Pod {
         let answer = |c| if outside(c) { world.next() } else { pod.next() };
         connections.iter().map(answer).map(|answer| answer.expect("one for each")).collect()
     }
-}
 
-impl Pod {
     /// A port that no connection had lately: the kernel's connection tracking
     /// remembers the closed ones for some seconds, and must not take one for
     /// another.

@@ -54,6 +54,7 @@ impl Random {
                 uid: self.pick(&[1500, 1500, 1337]),
                 outbound_port: self.pick(&[15001, 15001, 15101]),
                 inbound_port: self.pick(&[15003, 15003, 15103]),
+                admin_port: self.pick(&[15000, 15000, 14999]),
                 bypass: self.one_in(3).then(|| self.some(4, Self::ports)),
             },
             mesh,

@@ -2,6 +2,7 @@
 //! what the kernel lists after ADD, and what we say about a connection is
 //! where it goes.
 
+use super::net::Netns;
 use super::pod::Pod;
 use super::random::Random;
 use super::{Amount, again, ours};
@@ -10,16 +11,21 @@ use super::{Amount, again, ours};
 fn text_and_evaluation_say_what_the_kernel_does() {
     let amount = Amount::from_environment();
     println!("seed {}, {} configurations", amount.seed, amount.configurations);
-    let pod = Pod::new("readings");
+    let pod = Pod::new();
+    let fresh = Netns::new();
     for seed in amount.seeds() {
         let mut random = Random::new(seed);
         let configuration = random.configuration();
         let connections = random.connections(&configuration, amount.connections);
-        ours::install(&configuration, pod.netns());
+        ours::call("ADD", &configuration, pod.netns());
+        ours::call("CHECK", &configuration, pod.netns());
 
         let rules = ours::ruleset(&configuration);
-        let listed = pod.netns().run(&["nft", "list", "ruleset"], "");
-        assert_eq!(normal(&listed), normal(&ours::nft_text(&rules)), "{}", again(seed));
+        let text = ours::nft_text(&rules);
+        let listed = list(pod.netns());
+        assert_eq!(normal(&listed), normal(&text), "{}", again(seed));
+        fresh.run(&["nft", "-f", "-"], &format!("flush ruleset\n{text}"));
+        assert_eq!(list(&fresh), listed, "loaded with nft; {}", again(seed));
 
         let answers = pod.connect(&connections);
         for (connection, answer) in connections.iter().zip(answers) {
@@ -30,7 +36,14 @@ fn text_and_evaluation_say_what_the_kernel_does() {
                 again(seed)
             );
         }
+        ours::call("CHECK", &configuration, pod.netns());
+        ours::call("DEL", &configuration, pod.netns());
+        assert_eq!(list(pod.netns()), "", "after DEL; {}", again(seed));
     }
+}
+
+fn list(netns: &Netns) -> String {
+    netns.run(&["nft", "list", "ruleset"], "")
 }
 
 /// A list without what is free in it: how it is set in lines, and how often a
