@@ -44,7 +44,8 @@ impl Random {
 
     /// A configuration with every setting at random.
     pub(super) fn configuration(&mut self) -> Configuration {
-        let mesh = Lists { interfaces: self.some(2, Self::interface), ..self.lists() };
+        let interfaces = if self.one_in(2) { self.some(2, Self::interface) } else { Vec::new() };
+        let mesh = Lists { interfaces, ..self.lists() };
         let pod = self.lists();
         Configuration {
             osm_v1: self.one_in(2),
@@ -64,7 +65,7 @@ impl Random {
 
     fn lists(&mut self) -> Lists {
         // Now and then more than one multiport rule of iptables holds.
-        let most = if self.one_in(6) { 40 } else { 4 };
+        let most = if self.one_in(8) { 40 } else { 4 };
         let included = if self.one_in(3) { 3 } else { 0 };
         Lists {
             outbound_ports: self.some(most, Self::ports),
@@ -72,7 +73,7 @@ impl Random {
             outbound_ranges: self.some(most, Self::range),
             included_ranges: self.some(included, Self::wide_range),
             interfaces: Vec::new(),
-            uids: self.some(3, |random| random.pick(&[0, 1, 1000, 1337, 1500, 65534])),
+            uids: self.some(2, |random| random.pick(&[0, 1, 1000, 1337, 1500, 65534])),
         }
     }
 
@@ -82,10 +83,10 @@ impl Random {
         if !self.one_in(3) {
             return (port, port);
         }
-        let other = match self.below(3) {
-            0 => self.pick(&PORTS),
-            1 => port.saturating_add(self.below(40) as u16),
-            _ => 1 + self.below(65535) as u16,
+        let other = match self.below(12) {
+            0 => 1 + self.below(65535) as u16,
+            1 => self.pick(&PORTS),
+            _ => port.saturating_add(self.below(40) as u16),
         };
         (port.min(other), port.max(other))
     }
@@ -97,7 +98,7 @@ impl Random {
 
     /// A range with host bits or without, now and then a bare address.
     fn range(&mut self) -> String {
-        let len = if self.one_in(12) { self.below(4) } else { 4 + self.below(29) };
+        let len = if self.one_in(30) { self.below(4) } else { 4 + self.below(29) };
         self.range_of(len)
     }
 
@@ -157,7 +158,7 @@ impl Random {
     }
 
     fn connection(&mut self, of: &Configuration) -> Connection {
-        if self.one_in(4) {
+        if self.one_in(5) {
             let to = if self.one_in(2) {
                 self.pick(&POD_IPV4).into()
             } else {
@@ -174,7 +175,7 @@ impl Random {
         };
         let listed: Vec<u32> = of.lists().flat_map(|lists| lists.uids.clone()).collect();
         let uid = match listed.is_empty() || !self.one_in(3) {
-            true => self.pick(&[0, 1000, 1000, 1500, 1337]),
+            true => self.pick(&[0, 1000, 1000, 1000, 1500, 1337]),
             false => self.pick(&listed),
         };
         Connection { from: From::Uid(uid), to: SocketAddr::new(to, port) }
@@ -198,12 +199,12 @@ impl Random {
             .flat_map(|lists| lists.outbound_ranges.iter().chain(&lists.included_ranges))
             .map(String::as_str)
             .collect();
-        match self.below(10) {
+        match self.below(16) {
             0 => Ipv4Addr::LOCALHOST.into(),
             1 => Ipv6Addr::LOCALHOST.into(),
             2 => self.pick(&[IpAddr::from([127, 0, 0, 5]), POD_IPV4[0].into(), POD_IPV4[1].into()]),
             3 => self.pick(&POD_IPV6).into(),
-            4..8 if !ranges.is_empty() => {
+            4..10 if !ranges.is_empty() => {
                 let range = self.pick(&ranges);
                 self.near(range)
             }
