@@ -9,7 +9,7 @@ use super::ours;
 use super::pod::{Connection, From, Pod};
 
 /// What the init container runs in every pod.
-const STATIC: &str = "iptables -t nat -N PROXY_INBOUND && iptables -t nat -N PROXY_IN_REDIRECT && iptables -t nat -N PROXY_OUTPUT && iptables -t nat -N PROXY_REDIRECT && iptables -t nat -A PROXY_REDIRECT -p tcp -j REDIRECT --to-port 15001 && iptables -t nat -A PROXY_REDIRECT -p tcp --dport 15000 -j ACCEPT && iptables -t nat -A OUTPUT -p tcp -j PROXY_OUTPUT && iptables -t nat -A PROXY_OUTPUT -m owner --uid-owner 1500 -j RETURN && iptables -t nat -A PROXY_OUTPUT -d 127.0.0.1/32 -j RETURN && iptables -t nat -A PROXY_OUTPUT -j PROXY_REDIRECT && iptables -t nat -A PROXY_IN_REDIRECT -p tcp -j REDIRECT --to-port 15003 && iptables -t nat -A PREROUTING -p tcp -j PROXY_INBOUND && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15010 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15901 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15902 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15903 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp -j PROXY_IN_REDIRECT";
+pub(super) const STATIC: &str = "iptables -t nat -N PROXY_INBOUND && iptables -t nat -N PROXY_IN_REDIRECT && iptables -t nat -N PROXY_OUTPUT && iptables -t nat -N PROXY_REDIRECT && iptables -t nat -A PROXY_REDIRECT -p tcp -j REDIRECT --to-port 15001 && iptables -t nat -A PROXY_REDIRECT -p tcp --dport 15000 -j ACCEPT && iptables -t nat -A OUTPUT -p tcp -j PROXY_OUTPUT && iptables -t nat -A PROXY_OUTPUT -m owner --uid-owner 1500 -j RETURN && iptables -t nat -A PROXY_OUTPUT -d 127.0.0.1/32 -j RETURN && iptables -t nat -A PROXY_OUTPUT -j PROXY_REDIRECT && iptables -t nat -A PROXY_IN_REDIRECT -p tcp -j REDIRECT --to-port 15003 && iptables -t nat -A PREROUTING -p tcp -j PROXY_INBOUND && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15010 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15901 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15902 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15903 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp -j PROXY_IN_REDIRECT";
 
 /// The document's end of it with ranges excluded. It doubles the second `&&`
 /// there, which no shell takes.
@@ -19,7 +19,7 @@ const RANGES: &str = " && iptables -t nat -I PROXY_OUTPUT -d 1.1.1.1/32 -j RETUR
 /// annotation.
 const PORTS: &str = " && iptables -t nat -I PROXY_OUTPUT -p tcp --match multiport --dports 6379,7070,8080 -j RETURN";
 
-fn settings(mesh: Lists, pod: Lists) -> Configuration {
+pub(super) fn settings(mesh: Lists, pod: Lists) -> Configuration {
     let proxy = Proxy {
         uid: 1500,
         outbound_port: 15001,
@@ -44,7 +44,7 @@ fn examples() -> [(&'static str, String, Configuration); 3] {
 }
 
 /// Every caller to every place, on every port that the document names.
-fn connections() -> Vec<Connection> {
+pub(super) fn connections() -> Vec<Connection> {
     const INSIDE: [u16; 11] =
         [80, 6379, 7070, 8080, 15000, 15001, 15003, 15010, 15901, 15903, 15904];
     const ABROAD: [&str; 9] = [
@@ -107,7 +107,7 @@ fn the_documents_commands_and_our_rules_send_every_connection_to_the_same_place(
 }
 
 /// Runs the document's line in a shell, with this backend of iptables.
-fn run_commands(commands: &str, backend: &str, netns: &Netns) {
+pub(super) fn run_commands(commands: &str, backend: &str, netns: &Netns) {
     let iptables = format!("iptables-{backend}");
     let clean = format!("{iptables} -t nat -F && {iptables} -t nat -X && ");
     let commands = commands.replace("iptables ", &format!("{iptables} "));

@@ -6,6 +6,7 @@
 //! configurations there are and how many connections each of them gets;
 //! `OSM_CNI_SEED` repeats a run.
 
+mod beside;
 mod configuration;
 mod differential;
 mod document;
