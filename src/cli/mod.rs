@@ -1,6 +1,9 @@
 //! Face 2, the operator's command line: one file per verb. Results go to
 //! stdout, errors to stderr; exit codes are 0 done, 1 failed, 2 wrong usage.
 
+mod install;
+mod uninstall;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -60,7 +63,8 @@ the CNI plugin that a container runtime calls.
 /// Runs one command; `args` begin with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = lexopt::Parser::from_iter(args);
-    let mut out = io::stdout().lock();
+    // Not locked: `install` passes the plugin's log on from another thread.
+    let mut out = io::stdout();
     let result = dispatch(&mut args, &mut out).and_then(|()| Ok(out.flush()?));
     let (code, message) = match result {
         Ok(()) => return ExitCode::SUCCESS,
@@ -83,6 +87,8 @@ fn dispatch(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliErr
         Some(Short('V') | Long("version")) => {
             Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?)
         }
+        Some(Value(verb)) if verb == "install" => install::run(args, out),
+        Some(Value(verb)) if verb == "uninstall" => uninstall::run(args, out),
         Some(Value(verb)) => Err(CliError::Usage(format!("there is no command {verb:?}"))),
         Some(other) => Err(other.unexpected().into()),
         None => Err(CliError::Usage("a command is needed".to_owned())),
