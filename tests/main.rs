@@ -5,3 +5,4 @@ mod contract;
 mod kernel;
 mod node;
 mod support;
+mod traffic;
