@@ -24,7 +24,7 @@ build: ## the static release binary, at target/release/osm-cni
 demo: ## real connections through a real chain, and where they arrive
 	@scripts/needs.sh demo
 	@$(MAKE) --no-print-directory build
-	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --example demo
+	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --package osm-cni-demo
 
 test: ## format, lints, docs and every test
 	@scripts/needs.sh test
@@ -43,9 +43,9 @@ test-differential: ## random configurations: our traffic against OSM's own rules
 	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
 
 lint: ## format, clippy, docs and shell scripts
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	shellcheck scripts/*.sh tests/support/*.sh .ci/run
 
 clean: ## removes what was built
