@@ -40,7 +40,7 @@ test-differential: ## random configurations: our traffic against OSM's own rules
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
-	    cargo test --locked --test main traffic:: -- --nocapture
+	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
 
 lint: ## format, clippy, docs and shell scripts
 	cargo fmt --all --check
