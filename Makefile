@@ -10,7 +10,7 @@ BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 
-.PHONY: help build demo test lint test-all clean
+.PHONY: help build demo test test-containerd lint test-all clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -31,11 +31,16 @@ test: ## format, lints, docs and every test
 	@$(MAKE) --no-print-directory lint build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked
 
+test-containerd: ## real pods under a real containerd, with a real Envoy
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
+
 lint: ## format, clippy, docs and shell scripts
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh tests/support/*.sh .ci/run
 
 clean: ## removes what was built
 	cargo clean

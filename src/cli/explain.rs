@@ -12,7 +12,7 @@ use super::pod_options::{self, PodOptions};
 use super::{CliError, inspect, json, mermaid, options, words};
 use crate::nft::Installed;
 use crate::plugin;
-use crate::policy::Decision;
+use crate::policy::{Decision, Enrolment};
 use crate::ruleset::eval::{self, End, Path, Step};
 use crate::ruleset::{Family, Provenance, Rule, Ruleset, Set, Verdict};
 
@@ -130,7 +130,11 @@ fn of_settings(thought: &PodOptions, connection: ConnectionOptions) -> Result<Ca
     let (decision, ruleset) = match &decided.decision {
         Decision::Leave(reason) => (format!("left alone: {reason}"), Ruleset::default()),
         Decision::Redirect { policy, because, .. } => {
-            (format!("redirected: {because}"), plugin::rules(policy, None))
+            let assumed = match because {
+                Enrolment::SidecarVolume(_) => " (as is assumed without --no-sidecar)",
+                Enrolment::Annotation | Enrolment::MeshNamespace(_) => "",
+            };
+            (format!("redirected: {because}{assumed}"), plugin::rules(policy, None))
         }
     };
     Ok(Case { connection, decision: Some(decision), ruleset })

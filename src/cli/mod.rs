@@ -5,6 +5,7 @@ mod cache;
 mod connection;
 mod explain;
 mod inspect;
+mod install;
 mod installed;
 mod json;
 mod mermaid;
@@ -12,6 +13,7 @@ mod options;
 mod paint;
 mod pod_options;
 mod render;
+mod uninstall;
 mod validate;
 mod view;
 mod words;
@@ -75,7 +77,8 @@ the CNI plugin that a container runtime calls.
 /// Runs one command; `args` begin with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = lexopt::Parser::from_iter(args);
-    let mut out = io::stdout().lock();
+    // Not locked: `install` passes the plugin's log on from another thread.
+    let mut out = io::stdout();
     let result = dispatch(&mut args, &mut out).and_then(|()| Ok(out.flush()?));
     let (code, message) = match result {
         Ok(()) => return ExitCode::SUCCESS,
@@ -110,6 +113,8 @@ fn dispatch(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliErr
         Some(Value(verb)) if verb == "render" => render::run(args, out),
         Some(Value(verb)) if verb == "explain" => explain::run(args, out),
         Some(Value(verb)) if verb == "validate" => validate::run(args, out),
+        Some(Value(verb)) if verb == "install" => install::run(args, out),
+        Some(Value(verb)) if verb == "uninstall" => uninstall::run(args, out),
         Some(Value(verb)) => Err(CliError::Usage(format!("there is no command {verb:?}"))),
         Some(other) => Err(other.unexpected().into()),
         None => Err(CliError::Usage("a command is needed".to_owned())),

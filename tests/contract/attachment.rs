@@ -177,7 +177,7 @@ fn check_names_each_kind_of_damage() {
                 handle(netns, "2.2.2.0/24")
             )
         }),
-        ("1500", &|netns| {
+        ("moved", &|netns| {
             format!(
                 "delete rule {out} handle {}\ninsert rule {out} meta skuid 1500 counter return",
                 handle(netns, "skuid 1500")
