@@ -12,12 +12,12 @@ use crate::ruleset::eval::{Direction, Packet};
 macro_rules! help {
     () => {
         "\
-  --direction DIR    inbound (it arrives at the pod) or outbound (the pod makes it)
+  --direction DIR    inbound: it arrives at the pod; outbound: the pod makes it
   --dst IP:PORT      where it is sent to; an IPv6 address stands in []
   --uid N            outbound: the uid of the process (1000)
   --in-interface I   inbound: where it comes in (eth0)
-  --out-interface I  outbound: where it would go out (lo to loopback addresses and
-                     the pod's own, else eth0)
+  --out-interface I  outbound: where it would go out (lo for the pod's own and
+                     for loopback addresses, else eth0)
 "
     };
 }
@@ -131,6 +131,16 @@ impl Connection {
             Direction::Inbound => "inbound",
             Direction::Outbound => "outbound",
         }
+    }
+
+    /// The options that were not given, as they could have been.
+    pub(super) fn assumed(&self) -> String {
+        let value = |option: &str| match (option, self.uid) {
+            ("--uid", Some(uid)) => uid.to_string(),
+            _ => self.interface.clone(),
+        };
+        let all = self.defaults.iter().map(|option| format!("{option} {}", value(option)));
+        all.collect::<Vec<_>>().join(" and ")
     }
 
     /// It in words.

@@ -13,7 +13,7 @@ use super::{CliError, inspect, json, mermaid, options, words};
 use crate::nft::Installed;
 use crate::plugin;
 use crate::policy::{Decision, Enrolment};
-use crate::ruleset::eval::{self, End, Path, Step};
+use crate::ruleset::eval::{self, End, Path};
 use crate::ruleset::{Family, Provenance, Rule, Ruleset, Set, Verdict};
 
 const HELP: &str = concat!(
@@ -144,10 +144,10 @@ fn of_settings(thought: &PodOptions, connection: ConnectionOptions) -> Result<Ca
 /// the last jump (an inclusion list's rules jump).
 fn origin(path: &Path<'_>) -> Option<Provenance> {
     let taken = path.steps.iter().filter(|step| step.matched);
-    path.provenance().or_else(|| taken.filter_map(|step| step.provenance()).last())
+    path.provenance().or_else(|| taken.filter_map(|step| step.provenance()).next_back())
 }
 
-fn sets<'a>(case: &'a Case) -> &'a [Set] {
+fn sets(case: &Case) -> &[Set] {
     let family = Family::of(case.connection.destination.ip());
     case.ruleset.table(family).map_or(&[], |table| &table.sets)
 }
@@ -169,41 +169,45 @@ fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
         let value = style(paint, &words::fold(value, INDENT, INDENT));
         writeln!(out, "{name:<INDENT$}{value}")
     };
-    let assumed = match case.connection.defaults.join(" and ") {
-        none if none.is_empty() => none,
-        options => format!(" (the usual; {} can say otherwise)", words::whole(&options)),
-    };
-    field("connection", &format!("{}{assumed}", case.connection.words()), Paint::plain)?;
+    field("connection", &case.connection.words(), Paint::plain)?;
+    let assumed = case.connection.assumed();
+    if !assumed.is_empty() {
+        field("assumed", &assumed, Paint::plain)?;
+    }
     if let Some(decision) = &case.decision {
         field("pod", decision, Paint::plain)?;
     }
     let style = if path.end == End::Reset { Paint::warn } else { Paint::strong };
     field("ends", &words::end(path.end, case.connection.destination), style)?;
     field("because", &because(case, path), Paint::plain)?;
+    if let Some(step) = path.decision() {
+        let rule = format!("rule {} of {}", step.index + 1, step.chain.name);
+        field("decided by", &rule, Paint::plain)?;
+    }
     if !path.steps.is_empty() {
         writeln!(out)?;
     }
     steps(case, path, paint, out)
 }
 
-/// The deciding rule and where it comes from.
+/// What the deciding rule is there for, and the list it comes from.
 fn because(case: &Case, path: &Path<'_>) -> String {
-    let Some(step) = path.decision() else { return undecided(case).to_owned() };
-    let why = match origin(path) {
-        Some(provenance) => provenance.comment(),
-        None => words::why(step.rule),
-    };
-    format!("{why} (rule {} of {})", step.index + 1, step.chain.name)
+    match (path.decision(), origin(path)) {
+        (None, _) => undecided(case).to_owned(),
+        (Some(_), Some(Provenance { list, origin })) => {
+            let comment = Provenance { list, origin }.comment();
+            format!("{}, {comment}", words::listed(list))
+        }
+        (Some(step), None) => words::why(step.rule).to_owned(),
+    }
 }
 
 fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let verdicts = path.steps.iter().map(|step| words::verdict(&step.rule.verdict).len());
-    let width = verdicts.max().unwrap_or_default();
     let mut chain = "";
     for (index, step) in path.steps.iter().enumerate() {
         if step.chain.name != chain {
             chain = &step.chain.name;
-            writeln!(out, "{}", paint.strong(chain))?;
+            writeln!(out, "{}", paint.strong(&words::printable(chain)))?;
         }
         let decides = path.decided_by == Some(index);
         let mark = match (decides, step.matched) {
@@ -211,12 +215,10 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
             (false, true) => "->",
             (false, false) => "no",
         };
-        let head = format!(
-            "  {mark} {:>2}  {:<width$}  ",
-            step.index + 1,
-            words::verdict(&step.rule.verdict)
-        );
-        let words = words::fold(&condition(step, sets(case)), head.len(), head.len());
+        let verdict = words::verdict(&step.rule.verdict);
+        let head = format!("  {mark} {:>2}  {verdict:<1$}  ", step.index + 1, words::VERDICT);
+        let words = words::condition_and_origin(step.rule, sets(case));
+        let words = words::fold(&words, head.len(), head.len());
         let line = format!("{head}{words}");
         let line = match (decides, step.matched) {
             (true, _) => paint.good(&line),
@@ -226,14 +228,6 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
         writeln!(out, "{line}")?;
     }
     Ok(())
-}
-
-fn condition(step: &Step<'_>, sets: &[Set]) -> String {
-    let condition = words::condition(step.rule, sets);
-    match &step.rule.comment {
-        Some(comment) => format!("{condition}  {}", words::whole(&format!("[{comment}]"))),
-        None => condition,
-    }
 }
 
 fn document(case: &Case, path: &Path<'_>) -> Value {

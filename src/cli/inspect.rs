@@ -122,7 +122,7 @@ impl SettingsState {
         Some(match now {
             None => format!("{digest} at its start; no configuration with osm-cni found today"),
             Some(now) if now.digest == *digest => {
-                format!("{digest}, the same as in {} today", now.path.display())
+                format!("{digest}, as in {} today", now.path.display())
             }
             Some(now) => format!(
                 "{digest} at its start, but {} in {} today: they reach this pod when it is made anew",
@@ -282,11 +282,9 @@ fn print_chain(
         (None, None) => String::new(),
     };
     let place = words::fold(&place, chain.name.len(), 2);
-    writeln!(out, "{}{place}", paint.strong(chain.name))?;
-    let verdicts = chain.rules.iter().map(|rule| verdict(rule).chars().count());
-    let verdict_width = verdicts.max().unwrap_or_default();
+    writeln!(out, "{}{place}", paint.strong(&words::printable(chain.name)))?;
     for rule in &chain.rules {
-        print_rule(rule, table, widths, verdict_width, paint, out)?;
+        print_rule(rule, table, widths, paint, out)?;
     }
     Ok(())
 }
@@ -302,24 +300,17 @@ fn print_rule(
     rule: &RuleView<'_>,
     table: &TableView<'_>,
     (packets_width, bytes_width): (usize, usize),
-    verdict_width: usize,
     paint: Paint,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let (packets, bytes) = rule.counter.map_or((0, 0), |it| (it.packets, it.bytes));
     let counter = format!("  {packets:>packets_width$}  {bytes:>bytes_width$}");
-    let verdict = format!("{:<verdict_width$}", verdict(rule));
+    let verdict = format!("{:<1$}", verdict(rule), words::VERDICT);
     let words = match &rule.reading {
-        RuleReading::Known(known) => {
-            let condition = words::condition(known, table.sets);
-            match &known.comment {
-                Some(comment) => format!("{condition}  {}", words::whole(&format!("[{comment}]"))),
-                None => condition,
-            }
-        }
+        RuleReading::Known(known) => words::condition_and_origin(known, table.sets),
         RuleReading::Foreign(words) => words.clone(),
     };
-    let column = counter.len() + 2 + verdict_width + 2;
+    let column = counter.len() + 2 + verdict.len() + 2;
     let words = words::fold(&words, column, column);
     let counter = if packets == 0 { paint.faint(&counter) } else { counter };
     let known = matches!(rule.reading, RuleReading::Known(_));

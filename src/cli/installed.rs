@@ -4,6 +4,7 @@
 //! Reads libcni's cache, and the rules in the pod's network namespace; changes
 //! nothing.
 
+use std::io::ErrorKind;
 use std::net::{IpAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
@@ -182,7 +183,11 @@ fn unusable(error: &NetnsError) -> CliError {
             "{message}: no pod's, and osm-cni never sets rules there (a pod with hostNetwork is \
              never redirected)"
         ),
-        NetnsError::Open { .. } => format!("{message}: is the pod still running, on this node?"),
+        NetnsError::Open { source, .. } => match source.kind() {
+            ErrorKind::NotFound => format!("{message}: is the pod still running, on this node?"),
+            ErrorKind::PermissionDenied => format!("{message}: it needs root on the node"),
+            _ => message,
+        },
         _ => message,
     })
 }

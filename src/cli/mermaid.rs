@@ -94,5 +94,6 @@ fn id(name: &str) -> String {
 }
 
 pub(super) fn escaped(text: &str) -> String {
+    let text = words::printable(text);
     text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
 }

@@ -5,9 +5,10 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use crate::config::lists::is_format_control;
 use crate::ruleset::eval::End;
 use crate::ruleset::{
-    Elements, Family, HookPoint, InterfacePattern, Match, Op, Operand, Rule, Set, Verdict,
+    Elements, Family, HookPoint, InterfacePattern, List, Match, Op, Operand, Rule, Set, Verdict,
 };
 
 /// How wide the output is.
@@ -129,6 +130,29 @@ pub(super) fn family(family: Family) -> &'static str {
     }
 }
 
+/// How wide the shorter verdicts are printed, so that conditions line up.
+pub(super) const VERDICT: usize = "return".len();
+
+/// A rule's condition, and the list that it comes from.
+pub(super) fn condition_and_origin(rule: &Rule, sets: &[Set]) -> String {
+    let condition = condition(rule, sets);
+    match &rule.comment {
+        Some(comment) => format!("{condition}  {}", whole(&format!("[{comment}]"))),
+        None => condition,
+    }
+}
+
+/// Why a list decides about a connection.
+pub(super) fn listed(list: List) -> &'static str {
+    match list {
+        List::OutboundPorts | List::InboundPorts => "its port is excluded",
+        List::OutboundRanges => "its address is excluded",
+        List::IncludedRanges => "its address is in the inclusion list",
+        List::Interfaces => "its interface is excluded",
+        List::OutboundUids => "its uid is excluded",
+    }
+}
+
 /// Why a rule is there, if it comes from no list.
 pub(super) fn why(rule: &Rule) -> &'static str {
     let port = |m: &Match| matches!(m, Match::DestinationPort { .. });
@@ -172,9 +196,10 @@ pub(super) fn fold(text: &str, first: usize, indent: usize) -> String {
     let mut lines = String::new();
     let mut column = first;
     let mut fresh = true;
-    for word in text.split(' ') {
+    for word in text.split([' ', '\n']) {
         let len = word.chars().count();
         if !fresh && column + 1 + len > WIDTH {
+            lines.truncate(lines.trim_end_matches(' ').len());
             lines.push('\n');
             lines.push_str(&" ".repeat(indent));
             column = indent;
@@ -188,7 +213,15 @@ pub(super) fn fold(text: &str, first: usize, indent: usize) -> String {
         column += len;
         fresh = false;
     }
-    lines.replace('\u{a0}', " ")
+    // The lines' ends are ours, all else may be anybody's.
+    lines.lines().map(printable).collect::<Vec<_>>().join("\n").replace('\u{a0}', " ")
+}
+
+/// Text of others (annotations, comments, names) without what a terminal would
+/// take for a command.
+pub(super) fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() || is_format_control(c) { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 /// Text that [`fold`] does not break.
