@@ -10,7 +10,7 @@ BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 
-.PHONY: help build demo test test-containerd lint test-all clean
+.PHONY: help build demo test test-containerd test-differential lint test-all clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -24,7 +24,7 @@ build: ## the static release binary, at target/release/osm-cni
 demo: ## real connections through a real chain, and where they arrive
 	@scripts/needs.sh demo
 	@$(MAKE) --no-print-directory build
-	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --example demo
+	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --package osm-cni-demo
 
 test: ## format, lints, docs and every test
 	@scripts/needs.sh test
@@ -36,10 +36,16 @@ test-containerd: ## real pods under a real containerd, with a real Envoy
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
 
+test-differential: ## random configurations: our traffic against OSM's own rules
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
+	    cargo test --locked --test main traffic:: -- --nocapture
+
 lint: ## format, clippy, docs and shell scripts
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	shellcheck scripts/*.sh tests/support/*.sh .ci/run
 
 clean: ## removes what was built

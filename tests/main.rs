@@ -6,3 +6,4 @@ mod contract;
 mod kernel;
 mod node;
 mod support;
+mod traffic;

@@ -12,10 +12,9 @@ mod settings;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -34,6 +33,7 @@ const PRIMARY: &str = "{\n  \"cniVersion\": \"1.0.0\",\n  \"name\": \"pods\",\n 
 /// A node: a plugin directory, a configuration directory, a settings directory.
 struct Node {
     root: TempDir,
+    bin: PathBuf,
 }
 
 /// A running `install`.
@@ -52,11 +52,15 @@ struct Stat {
 
 impl Node {
     fn empty() -> Self {
-        let root = tempfile::tempdir().expect("a temporary directory");
+        Node::at(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn at(root: TempDir) -> Self {
         for dir in ["bin", "net.d", "config"] {
             fs::create_dir(root.path().join(dir)).expect("a directory");
         }
-        Node { root }
+        let bin = root.path().join("bin");
+        Node { root, bin }
     }
 
     fn with(files: &[(&str, &str)]) -> Self {
@@ -68,7 +72,7 @@ impl Node {
     }
 
     fn bin(&self) -> PathBuf {
-        self.root.path().join("bin")
+        self.bin.clone()
     }
 
     fn conf(&self) -> PathBuf {
