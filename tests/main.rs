@@ -1,5 +1,6 @@
 //! The one integration binary; each module is a subject.
 
+mod cli;
 mod containerd;
 mod contract;
 mod kernel;
