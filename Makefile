@@ -10,7 +10,7 @@ BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 
-.PHONY: help build demo test test-containerd test-kind lint test-all clean
+.PHONY: help build demo test test-containerd test-differential test-kind lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,12 @@ test-containerd: ## real pods under a real containerd, with a real Envoy
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
+
+test-differential: ## random configurations: our traffic against OSM's own rules
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
+	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
 
 test-kind: ## the manifests on a real cluster; needs Docker, kind and kubectl
 	tests/kind/run.sh
