@@ -22,7 +22,7 @@ fn each_damage_to_our_list_is_repaired() {
         ("deleted", |node| fs::remove_file(node.path(OWN)).expect("delete")),
         ("renamed", |node| fs::rename(node.path(OWN), node.path("moved.bak")).expect("rename")),
         ("made unreadable", |node| {
-            fs::set_permissions(node.path(OWN), fs::Permissions::from_mode(0)).expect("chmod");
+            fs::set_permissions(node.path(OWN), fs::Permissions::from_mode(0o000)).expect("chmod");
         }),
     ];
     for (what, damage) in damages {
