@@ -75,6 +75,8 @@ struct Keeper<'o> {
     /// The file with our entry, and its text, as we left it.
     left: Option<(String, String)>,
     patience: Patience,
+    /// Whether the last look found all in place.
+    current: bool,
     /// Since when the primary is gone.
     gone: Option<Instant>,
     said: String,
@@ -90,6 +92,7 @@ impl<'o> Keeper<'o> {
             binary: Binary::new(&options.bin_dir),
             left: None,
             patience: Patience::default(),
+            current: false,
             gone: None,
             said: String::new(),
             complained: BTreeSet::new(),
@@ -117,11 +120,17 @@ impl<'o> Keeper<'o> {
 
     /// One look at everything. Answers how long the next may be away.
     fn pass(&mut self, now: Instant) -> Result<Duration, NodeError> {
+        self.current = false;
+        let next = self.look(now);
+        self.metrics.in_place(self.current);
+        next
+    }
+
+    fn look(&mut self, now: Instant) -> Result<Duration, NodeError> {
         self.read_settings();
         self.metrics.settings(&self.wanted.digest);
         let snapshot = files::snapshot(&self.options.conf_dir)?;
         let plan = planned(self.options, &self.wanted, &snapshot);
-        self.metrics.in_place(false);
         match plan {
             Ok(plan) => {
                 self.gone = None;
@@ -157,7 +166,7 @@ impl<'o> Keeper<'o> {
         let Plan { primary, file, text, steps } = plan;
         if steps.is_empty() {
             self.left = Some((file, text));
-            self.metrics.in_place(true);
+            self.current = true;
             self.metrics.changed_at(files::changed_at(&path));
             let digest = &self.wanted.digest;
             let line = format!(

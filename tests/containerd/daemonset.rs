@@ -239,7 +239,7 @@ fn coming_and_going_in_both_modes_fails_no_pod() {
         &rig,
         |_| {},
         || {
-            for round in 0..20 {
+            for round in 0..10 {
                 let mode = ["own", "insert"][round % 2];
                 run(
                     &rig,

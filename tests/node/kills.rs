@@ -164,7 +164,7 @@ fn survives(scenario: &Scenario) {
             assert_eq!(node.bytes(), done.bytes(), "{place}: the next run completes it");
         }
     }
-    assert!(kills > 10, "only {kills} kills: strace did not do its work");
+    assert!(kills > 5, "only {kills} kills: strace did not do its work");
 }
 
 /// All scenarios, in two halves that run beside each other.
