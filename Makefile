@@ -10,7 +10,7 @@ BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 
-.PHONY: help build demo test test-containerd test-differential lint test-all clean
+.PHONY: help build demo test test-containerd test-differential test-kind lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,13 +40,16 @@ test-differential: ## random configurations: our traffic against OSM's own rules
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
-	    cargo test --locked --test main traffic:: -- --nocapture
+	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
+
+test-kind: ## the manifests on a real cluster; needs Docker, kind and kubectl
+	tests/kind/run.sh
 
 lint: ## format, clippy, docs and shell scripts
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
-	shellcheck scripts/*.sh tests/support/*.sh .ci/run
+	shellcheck scripts/*.sh tests/support/*.sh tests/kind/*.sh .ci/run
 
 clean: ## removes what was built
 	cargo clean

@@ -46,6 +46,18 @@ enum Subject {
     Rule(usize, usize, usize),
 }
 
+/// What a message makes, for guesses at what a kernel lacks.
+pub(super) enum Part<'r> {
+    /// A table, or its removal.
+    Table,
+    /// A set or its elements.
+    Set,
+    /// A chain.
+    Chain(&'r Chain),
+    /// A rule.
+    Rule(&'r Rule),
+}
+
 /// The transaction that leaves exactly these tables of ours, whatever was
 /// there, and no table of ours in the families of `also_delete`.
 pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
@@ -101,38 +113,25 @@ impl Batch<'_> {
         Some(Described { subject, ruleset: self.ruleset }.to_string())
     }
 
-    /// The family that the message of this sequence number is about.
-    pub(super) fn family(&self, sequence: u32) -> Option<Family> {
-        let tables = &self.ruleset.map(|ruleset| ruleset.tables.as_slice()).unwrap_or_default();
-        match *self.messages.get((sequence as usize).checked_sub(1)?)? {
-            Subject::AddTable(family) | Subject::DeleteTable(family) => Some(family),
-            Subject::Table(table)
-            | Subject::Set(table, _)
-            | Subject::Elements(table, _)
-            | Subject::Chain(table, _)
-            | Subject::Rule(table, ..) => Some(tables.get(table)?.family),
-        }
-    }
-
-    /// The chain type that the message of this sequence number asks for.
-    pub(super) fn chain_kind(&self, sequence: u32) -> Option<ChainKind> {
-        match *self.messages.get((sequence as usize).checked_sub(1)?)? {
+    /// The part of the ruleset that the message of this sequence number makes.
+    pub(super) fn part(&self, sequence: u32) -> Option<(Family, Part<'_>)> {
+        let index = (sequence as usize).checked_sub(1)?;
+        let tables = self.ruleset.map(|ruleset| ruleset.tables.as_slice()).unwrap_or_default();
+        Some(match *self.messages.get(index)? {
+            Subject::AddTable(family) | Subject::DeleteTable(family) => (family, Part::Table),
+            Subject::Table(table) => (tables.get(table)?.family, Part::Table),
+            Subject::Set(table, _) | Subject::Elements(table, _) => {
+                (tables.get(table)?.family, Part::Set)
+            }
             Subject::Chain(table, chain) => {
-                let chain = self.ruleset?.tables.get(table)?.chains.get(chain)?;
-                chain.hook.map(|hook| hook.kind)
+                let table = tables.get(table)?;
+                (table.family, Part::Chain(table.chains.get(chain)?))
             }
-            _ => None,
-        }
-    }
-
-    /// The rule that the message of this sequence number adds.
-    pub(super) fn rule(&self, sequence: u32) -> Option<&Rule> {
-        match *self.messages.get((sequence as usize).checked_sub(1)?)? {
             Subject::Rule(table, chain, rule) => {
-                self.ruleset?.tables.get(table)?.chains.get(chain)?.rules.get(rule)
+                let table = tables.get(table)?;
+                (table.family, Part::Rule(table.chains.get(chain)?.rules.get(rule)?))
             }
-            _ => None,
-        }
+        })
     }
 
     /// The message of this sequence number, header included.

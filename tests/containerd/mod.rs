@@ -3,6 +3,7 @@
 //! kubelet, whose calls the tests make.
 
 mod crowd;
+mod daemonset;
 mod failure;
 mod ipv6;
 mod lifecycle;

@@ -5,7 +5,7 @@
 mod directory;
 mod fights;
 mod kills;
-mod manifests;
+pub(crate) mod manifests;
 mod metrics;
 mod primaries;
 mod settings;
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The binary under test.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_osm-cni");
+use crate::support::plugin::binary;
+
 /// Far more than anything here takes; a hang is a failure, slowness is none.
 const LIMIT: Duration = Duration::from_secs(60);
 /// The name of our own list.
@@ -99,7 +99,7 @@ impl Node {
     }
 
     fn command(&self, verb: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(binary());
         command.arg(verb).arg("--bin-dir").arg(self.bin());
         command.arg("--conf-dir").arg(self.conf()).args(args);
         command

@@ -11,6 +11,8 @@ use super::pod::{Connection, From, INTERFACES, POD_IPV4, POD_IPV6, is_local};
 pub(super) struct Configuration {
     pub(super) osm_v1: bool,
     pub(super) pod_ip: bool,
+    /// Whether `prevResult` names the pod's IPv6 address.
+    pub(super) ipv6_in_result: bool,
     pub(super) ipv6: Ipv6,
     pub(super) proxy: Proxy,
     pub(super) mesh: Lists,
@@ -122,16 +124,15 @@ impl Configuration {
         conf["type"] = json!("osm-cni");
         conf["capabilities"] = json!({"io.kubernetes.cri.pod-annotations": true});
         conf["runtimeConfig"] = json!({"io.kubernetes.cri.pod-annotations": self.annotations()});
-        conf["prevResult"] = json!({
-            "cniVersion": "1.0.0",
-            "interfaces": interfaces,
-            "ips": [
-                ip(format!("{}/24", POD_IPV4[0]), 0),
-                ip(format!("{}/64", POD_IPV6[0]), 0),
-                ip(format!("{}/24", POD_IPV4[1]), 1),
-                ip(format!("{}/64", POD_IPV6[1]), 1),
-            ],
-        });
+        // net1's first: `localProxyMode: PodIP` is about CNI_IFNAME's address.
+        let mut ips = vec![ip(format!("{}/24", POD_IPV4[1]), 1)];
+        ips.push(ip(format!("{}/64", POD_IPV6[1]), 1));
+        ips.push(ip(format!("{}/24", POD_IPV4[0]), 0));
+        if self.ipv6_in_result {
+            ips.push(ip(format!("{}/64", POD_IPV6[0]), 0));
+        }
+        let result = json!({"cniVersion": "1.0.0", "interfaces": interfaces, "ips": ips});
+        conf["prevResult"] = result;
         conf
     }
 }

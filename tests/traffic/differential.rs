@@ -104,8 +104,10 @@ fn wanted(of: &Configuration, connection: &Connection, answer: Answer) -> Answer
     match answer {
         Answer::Pod { at, original } if of.ipv6 == Ipv6::Reject && to.is_ipv6() => {
             // PodIP's own translation leads to the application, not the proxy.
-            let to_application =
-                of.pod_ip && from == From::Uid(of.proxy.uid) && to.ip() == Ipv6Addr::LOCALHOST;
+            let to_application = of.pod_ip
+                && of.ipv6_in_result
+                && from == From::Uid(of.proxy.uid)
+                && to.ip() == Ipv6Addr::LOCALHOST;
             match at == to || to_application {
                 true => Answer::Pod { at: to, original },
                 false => Answer::Reset,

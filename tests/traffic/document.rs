@@ -27,7 +27,15 @@ pub(super) fn settings(mesh: Lists, pod: Lists) -> Configuration {
         admin_port: 15000,
         bypass: None,
     };
-    Configuration { osm_v1: false, pod_ip: false, ipv6: Ipv6::Bypass, proxy, mesh, pod }
+    Configuration {
+        osm_v1: false,
+        pod_ip: false,
+        ipv6_in_result: true,
+        ipv6: Ipv6::Bypass,
+        proxy,
+        mesh,
+        pod,
+    }
 }
 
 fn examples() -> [(&'static str, String, Configuration); 3] {

@@ -40,7 +40,7 @@ pub(super) fn restore_input(of: &Configuration, ipv6: bool) -> String {
     }
     lines.extend(inbound_lines(of, &words));
     lines.extend(if of.osm_v1 { outbound_v1(of, &words) } else { outbound_v0(of, &words) });
-    if of.pod_ip {
+    if of.pod_ip && (!ipv6 || of.ipv6_in_result) {
         let (uid, Words { loopback, pod_ip, .. }) = (of.proxy.uid, &words);
         lines.push(format!(
             "-I OUTPUT -p tcp -o lo -d {loopback} -m owner --uid-owner {uid} -j DNAT --to-destination {pod_ip}"

@@ -28,7 +28,10 @@ pub(super) fn ruleset(of: &Configuration) -> Ruleset {
     let pod = PodFacts {
         namespace: Some("demo".to_owned()),
         annotations: Annotations::Passed(annotations),
-        addresses: PodAddresses { ipv4: Some(POD_IPV4[0]), ipv6: Some(POD_IPV6[0]) },
+        addresses: PodAddresses {
+            ipv4: Some(POD_IPV4[0]),
+            ipv6: of.ipv6_in_result.then_some(POD_IPV6[0]),
+        },
         ..PodFacts::default()
     };
     let conf = entry.raw().expect("an object");

@@ -50,6 +50,7 @@ impl Random {
         Configuration {
             osm_v1: self.one_in(2),
             pod_ip: self.one_in(3),
+            ipv6_in_result: !self.one_in(4),
             ipv6: self.pick(&[Ipv6::Bypass, Ipv6::Redirect, Ipv6::Redirect, Ipv6::Reject]),
             proxy: Proxy {
                 uid: self.pick(&[1500, 1500, 1337]),

@@ -151,4 +151,3 @@ fn add_verdict(rule: &mut rustables::Rule, family: Family, verdict: &Verdict) {
         }
     }
 }
-
