@@ -11,8 +11,7 @@ use crate::ruleset::eval::{Direction, Packet};
 /// The part of the verb's help about these options.
 macro_rules! help {
     () => {
-        "\
-  --direction DIR    inbound: it arrives at the pod; outbound: the pod makes it
+        "  --direction DIR    inbound: it arrives at the pod; outbound: the pod makes it
   --dst IP:PORT      where it is sent to; an IPv6 address stands in []
   --uid N            outbound: the uid of the process (1000)
   --in-interface I   inbound: where it comes in (eth0)

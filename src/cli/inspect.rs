@@ -23,8 +23,7 @@ Usage: osm-cni inspect (--pod NS/NAME | --netns PATH | --pid PID) [OPTION]...
 
 ",
     installed::help!(),
-    "\
-  -o FORMAT          text (default), json or mermaid
+    "  -o FORMAT          text (default), json or mermaid
   -h, --help         print this
 
 It needs root on the node. To get there:

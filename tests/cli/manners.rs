@@ -32,6 +32,7 @@ fn the_examples_in_the_help_work() {
             assert!(!node.run(&words).ok().is_empty(), "{example}");
         }
         assert_eq!(help.ok(), osm_cni(&[verb, "-h"]).ok());
+        assert!(help.ok().lines().all(|line| !line.starts_with('-')), "indented: {}", help.ok());
     }
 }
 
