@@ -70,6 +70,25 @@ impl ConnectionOptions {
         Ok(true)
     }
 
+    /// Direction and destination, if all options go together.
+    pub(super) fn check(&self) -> Result<(Direction, SocketAddr), CliError> {
+        let usage = |message: &str| CliError::Usage(message.to_owned());
+        let direction = self.direction.ok_or_else(|| usage("--direction is needed"))?;
+        let destination = self.destination.ok_or_else(|| usage("--dst is needed"))?;
+        match direction {
+            Direction::Inbound if self.uid.is_some() => {
+                Err(usage("--uid: what arrives has none; it is for --direction outbound"))
+            }
+            Direction::Inbound if self.out_interface.is_some() => {
+                Err(usage("--out-interface is for --direction outbound"))
+            }
+            Direction::Outbound if self.in_interface.is_some() => {
+                Err(usage("--in-interface is for --direction inbound"))
+            }
+            Direction::Inbound | Direction::Outbound => Ok((direction, destination)),
+        }
+    }
+
     /// The connection. `is_own` tells the pod's own addresses, and `usual` the
     /// pod's interface.
     pub(super) fn complete(
@@ -77,21 +96,10 @@ impl ConnectionOptions {
         is_own: impl FnOnce(IpAddr) -> bool,
         usual: &str,
     ) -> Result<Connection, CliError> {
-        let usage = |message: &str| CliError::Usage(message.to_owned());
-        let direction = self.direction.ok_or_else(|| usage("--direction is needed"))?;
-        let destination = self.destination.ok_or_else(|| usage("--dst is needed"))?;
+        let (direction, destination) = self.check()?;
         let mut defaults = Vec::new();
         let (uid, interface) = match direction {
-            Direction::Inbound if self.uid.is_some() => {
-                return Err(usage("--uid: what arrives has none; it is for --direction outbound"));
-            }
-            Direction::Inbound if self.out_interface.is_some() => {
-                return Err(usage("--out-interface is for --direction outbound"));
-            }
             Direction::Inbound => (None, self.in_interface),
-            Direction::Outbound if self.in_interface.is_some() => {
-                return Err(usage("--in-interface is for --direction inbound"));
-            }
             Direction::Outbound => {
                 if self.uid.is_none() {
                     defaults.push("--uid");
