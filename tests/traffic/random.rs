@@ -168,6 +168,14 @@ impl Random {
             let port = self.listed_port(of);
             return Connection { from: From::Outside, to: SocketAddr::new(to, port) };
         }
+        if self.one_in(16) {
+            // The proxy to the application.
+            let own = [POD_IPV4[0].into(), POD_IPV6[0].into()];
+            let loopback = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+            let to = self.pick(&[own, loopback, loopback].concat());
+            let to = SocketAddr::new(to, self.listed_port(of));
+            return Connection { from: From::Uid(of.proxy.uid), to };
+        }
         let to = self.destination(of);
         let port = if is_local(to) || !self.one_in(3) {
             self.listed_port(of)
