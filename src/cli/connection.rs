@@ -11,8 +11,7 @@ use crate::ruleset::eval::{Direction, Packet};
 /// The part of the verb's help about these options.
 macro_rules! help {
     () => {
-        "\
-  --direction DIR    inbound: it arrives at the pod; outbound: the pod makes it
+        "  --direction DIR    inbound: it arrives at the pod; outbound: the pod makes it
   --dst IP:PORT      where it is sent to; an IPv6 address stands in []
   --uid N            outbound: the uid of the process (1000)
   --in-interface I   inbound: where it comes in (eth0)
@@ -71,6 +70,25 @@ impl ConnectionOptions {
         Ok(true)
     }
 
+    /// Direction and destination, if all options go together.
+    pub(super) fn check(&self) -> Result<(Direction, SocketAddr), CliError> {
+        let usage = |message: &str| CliError::Usage(message.to_owned());
+        let direction = self.direction.ok_or_else(|| usage("--direction is needed"))?;
+        let destination = self.destination.ok_or_else(|| usage("--dst is needed"))?;
+        match direction {
+            Direction::Inbound if self.uid.is_some() => {
+                Err(usage("--uid: what arrives has none; it is for --direction outbound"))
+            }
+            Direction::Inbound if self.out_interface.is_some() => {
+                Err(usage("--out-interface is for --direction outbound"))
+            }
+            Direction::Outbound if self.in_interface.is_some() => {
+                Err(usage("--in-interface is for --direction inbound"))
+            }
+            Direction::Inbound | Direction::Outbound => Ok((direction, destination)),
+        }
+    }
+
     /// The connection. `is_own` tells the pod's own addresses, and `usual` the
     /// pod's interface.
     pub(super) fn complete(
@@ -78,21 +96,10 @@ impl ConnectionOptions {
         is_own: impl FnOnce(IpAddr) -> bool,
         usual: &str,
     ) -> Result<Connection, CliError> {
-        let usage = |message: &str| CliError::Usage(message.to_owned());
-        let direction = self.direction.ok_or_else(|| usage("--direction is needed"))?;
-        let destination = self.destination.ok_or_else(|| usage("--dst is needed"))?;
+        let (direction, destination) = self.check()?;
         let mut defaults = Vec::new();
         let (uid, interface) = match direction {
-            Direction::Inbound if self.uid.is_some() => {
-                return Err(usage("--uid: what arrives has none; it is for --direction outbound"));
-            }
-            Direction::Inbound if self.out_interface.is_some() => {
-                return Err(usage("--out-interface is for --direction outbound"));
-            }
             Direction::Inbound => (None, self.in_interface),
-            Direction::Outbound if self.in_interface.is_some() => {
-                return Err(usage("--in-interface is for --direction inbound"));
-            }
             Direction::Outbound => {
                 if self.uid.is_none() {
                     defaults.push("--uid");

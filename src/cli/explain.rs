@@ -77,6 +77,8 @@ pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), 
             name => return Err(options::unknown(name)),
         }
     }
+    // Wrong usage is told before any file is looked at.
+    connection.check()?;
     let case = match (there.given(), thought.given()) {
         (Some(there), Some(thought)) => {
             return Err(CliError::Usage(format!(
@@ -96,7 +98,6 @@ pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), 
 }
 
 fn of_installed(there: &InstalledOptions, connection: ConnectionOptions) -> Result<Case, CliError> {
-    // Wrong usage is told before any file is looked at.
     let pod = there.open()?;
     let owner = pod.installed.tables.iter().find_map(|table| table.owner.as_ref());
     let usual = owner.map_or("eth0", |owner| owner.interface.as_str());

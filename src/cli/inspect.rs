@@ -23,13 +23,12 @@ Usage: osm-cni inspect (--pod NS/NAME | --netns PATH | --pid PID) [OPTION]...
 
 ",
     installed::help!(),
-    "\
-  -o FORMAT          text (default), json or mermaid
+    "  -o FORMAT          text (default), json or mermaid
   -h, --help         print this
 
 It needs root on the node. To get there:
   kubectl debug node/NODE -it --profile=sysadmin --image=IMAGE -- \\
-      osm-cni inspect --pod NS/NAME --host-root /host
+      /osm-cni inspect --pod NS/NAME --host-root /host
 
 Example:
   osm-cni inspect --pod test/web

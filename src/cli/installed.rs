@@ -17,8 +17,7 @@ use crate::nft::{Installed, NftSocket};
 /// The part of the verbs' help about these options.
 macro_rules! help {
     () => {
-        "\
-  --pod NS/NAME      the pod of this name; its network namespace is looked up in
+        "  --pod NS/NAME      the pod of this name; its network namespace is looked up in
                      libcni's cache on this node, /var/lib/cni/results
   --netns PATH       the pod with this network namespace
   --pid PID          the pod that this process of the node is in

@@ -18,8 +18,7 @@ use crate::policy::{self, Decision, Volumes};
 /// The part of the verbs' help about these options.
 macro_rules! help {
     () => {
-        "\
-  --config FILE      settings, a conflist with our entry, or a MeshConfig as
+        "  --config FILE      settings, a conflist with our entry, or a MeshConfig as
                      kubectl prints it in JSON; - is standard input (defaults)
   --namespace NS     the pod's namespace (default)
   --annotation K=V   an annotation of the pod; a K without a slash gets the

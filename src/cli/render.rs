@@ -18,8 +18,7 @@ Usage: osm-cni render [OPTION]...
 
 ",
     pod_options::help!(),
-    "\
-  --family FAMILY    ip or ip6: the rules of one family only
+    "  --family FAMILY    ip or ip6: the rules of one family only
   -o FORMAT          nft (default): nft -f loads it
                      iptables: the commands of OSM's init container, in the form
                      that iptables-restore loads. Rules for IPv6 follow as

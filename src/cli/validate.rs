@@ -19,8 +19,8 @@ since it must run before the proxy takes the port, and under another uid.
 Usage: osm-cni validate [OPTION]...
 
   --listen PORT     the proxy's outbound port (15001)
-  --target IP:PORT  where to connect to (192.0.2.1:80, which nobody has). With an
-                    inclusion list, an address in it; never one that is excluded
+  --target IP:PORT  where to connect to (192.0.2.1:80, which nobody has); with
+                    an inclusion list one in it, and none that is excluded
   --timeout TIME    how long to wait at most: 10s, 500ms (10s)
   -h, --help        print this
 

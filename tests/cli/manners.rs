@@ -32,6 +32,7 @@ fn the_examples_in_the_help_work() {
             assert!(!node.run(&words).ok().is_empty(), "{example}");
         }
         assert_eq!(help.ok(), osm_cni(&[verb, "-h"]).ok());
+        assert!(help.ok().lines().all(|line| !line.starts_with('-')), "indented: {}", help.ok());
     }
 }
 
@@ -51,6 +52,7 @@ fn wrong_usage_exits_2_and_says_what_is_wrong() {
         ("inspect --pid 1 --netns /run/netns/x", "only one of them"),
         ("explain", "--direction is needed"),
         ("explain --direction inbound", "--dst is needed"),
+        ("explain --netns /nonexistent", "--direction is needed"),
         ("explain --direction up --dst 10.0.0.1:80", "one of inbound, outbound"),
         ("explain --direction inbound --dst 10.0.0.1", "IP:PORT"),
         ("explain --direction inbound --dst 10.0.0.1:80 --uid 1", "--uid"),

@@ -154,12 +154,15 @@ impl Node {
 
     /// Runs it in the pod as nobody, without capabilities.
     pub(crate) fn validate(&self, arguments: &[&str]) -> Run {
-        // Where cargo builds is not everybody's to look into.
+        // Where cargo builds is not everybody's to look into. Copied by a program:
+        // a file that this process has open for writing, and so each child that
+        // another test starts just then, could not be executed.
         let copy = self.root.path().join("home/osm-cni");
         if !copy.exists() {
-            std::fs::copy(binary(), &copy).expect("copied");
+            let program = binary();
+            host::run(&["install", "-m", "0755", argument(&program), argument(&copy)]);
         }
-        for path in [self.root.path(), &self.root.path().join("home"), &copy] {
+        for path in [self.root.path(), &self.root.path().join("home")] {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("mode");
         }
         let mut command: Command = host::command("nsenter");
