@@ -9,7 +9,7 @@ build=(gcc libc6-dev make libclang-dev linux-libc-dev)
 demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
 # Everything that the tests hold osm-cni against.
 test=("${demo[@]}" iptables containerd runc conntrack busybox-static strace shellcheck
-    python3 python3-pip util-linux)
+    python3 python3-pip time util-linux)
 
 case "${1:-}" in
     build) packages=("${build[@]}") ;;

@@ -2,6 +2,8 @@
 
 mod containerd;
 mod contract;
+mod faults;
+mod hostile;
 mod kernel;
 mod node;
 mod support;

@@ -164,10 +164,14 @@ fn parse_decimal<T: FromStr>(text: &str) -> Option<T> {
 /// A value as messages show it: control characters escaped, cut after 64
 /// characters, so that no input can forge or flood a message.
 pub fn shown(value: &str) -> String {
-    const MOST: usize = 64;
+    shown_up_to(value, 64)
+}
+
+/// The same, cut after so many characters.
+pub fn shown_up_to(value: &str, most: usize) -> String {
     let mut out = String::new();
     for (index, c) in value.chars().enumerate() {
-        if index == MOST {
+        if index == most {
             out.push('…');
             break;
         }
