@@ -10,7 +10,7 @@ BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 
-.PHONY: help build demo test test-containerd lint test-all clean
+.PHONY: help build demo test test-containerd fuzz deny release reproduce lint test-all clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,26 @@ test-containerd: ## real pods under a real containerd, with a real Envoy
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
+
+# What cargo-fuzz passes on a stable compiler: libFuzzer's coverage, and no
+# sanitizer, since no code of ours is unsafe. Panics and overflows are caught.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= call annotations settings conflist dump log_line
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each
+	@scripts/needs.sh fuzz
+	cd fuzz && $(FLAGS)='$(FUZZ_FLAGS)' cargo build --release --locked --target $(TARGET)
+	@for target in $(FUZZ_TARGETS); do \
+	    echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
+	    mkdir -p fuzz/artifacts/$$target fuzz/target/corpus/$$target; \
+	    fuzz/target/$(TARGET)/release/$$target fuzz/target/corpus/$$target fuzz/corpus/$$target \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -rss_limit_mb=512 \
+	        -artifact_prefix=fuzz/artifacts/$$target/ -print_final_stats=1 -verbosity=0 2>&1 \
+	        | tail -n 40; \
+	done
 
 lint: ## format, clippy, docs and shell scripts
 	cargo fmt --check

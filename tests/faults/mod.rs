@@ -58,6 +58,10 @@ impl Pod {
                 assert_eq!(answer.stdout, self.conf["prevResult"].to_string(), "{what}");
                 assert_eq!(now, RULES, "{what}: went well, but not all rules are there");
             }
+            // Its output failed once: standard output may still get it at exit.
+            Some(1) if what.starts_with("write:") => {
+                assert_eq!(now, RULES, "{what}: the answer's fate changes no rule");
+            }
             Some(1) => {
                 let json = answer.json();
                 let code = json["code"].as_i64().unwrap_or_default();
