@@ -9,22 +9,28 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
+# Static, and the same bytes wherever it is built: no path of this machine is
+# in it, neither the sources' nor that of the bindings made while building.
+CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
+BUILD_FLAGS := -C target-feature=+crt-static \
+    --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd fuzz deny release reproduce lint test-all clean
+.PHONY: help build demo test test-containerd test-differential test-kind fuzz deny release reproduce lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## the static release binary, at target/release/osm-cni
 	@scripts/needs.sh build
-	$(FLAGS)='-C target-feature=+crt-static' \
+	$(FLAGS)='$(BUILD_FLAGS)' \
 	    cargo build --release --locked --target $(TARGET) --bin osm-cni
 	@install -D target/$(TARGET)/release/osm-cni $(BINARY)
 
 demo: ## real connections through a real chain, and where they arrive
 	@scripts/needs.sh demo
 	@$(MAKE) --no-print-directory build
-	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --example demo
+	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --package osm-cni-demo
 
 test: ## format, lints, docs and every test
 	@scripts/needs.sh test
@@ -35,6 +41,15 @@ test-containerd: ## real pods under a real containerd, with a real Envoy
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
+
+test-differential: ## random configurations: our traffic against OSM's own rules
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
+	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
+
+test-kind: ## the manifests on a real cluster; needs Docker, kind and kubectl
+	tests/kind/run.sh
 
 # What cargo-fuzz passes on a stable compiler: libFuzzer's coverage, and no
 # sanitizer, since no code of ours is unsafe. Panics and overflows are caught.
@@ -56,11 +71,25 @@ fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each
 	        | tail -n 40; \
 	done
 
+release: ## dist/: the binary, its bill of materials, checksums
+	@$(MAKE) --no-print-directory build
+	@rm -rf dist && mkdir dist
+	@install -m 0755 $(BINARY) dist/osm-cni-$(VERSION)-$(TARGET)
+	@scripts/sbom.sh $(TARGET) > dist/osm-cni-$(VERSION)-$(TARGET).cdx.json
+	@cd dist && sha256sum osm-cni-* > SHA256SUMS && cat SHA256SUMS
+
+reproduce: ## two builds in two directories must be the same bytes
+	@scripts/reproduce.sh
+
+deny: ## licences, bans and sources of all dependencies; installs cargo-deny
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --locked check licenses bans sources
+
 lint: ## format, clippy, docs and shell scripts
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
-	shellcheck scripts/*.sh tests/support/*.sh .ci/run
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	shellcheck scripts/*.sh tests/support/*.sh tests/kind/*.sh .ci/run
 
 clean: ## removes what was built
 	cargo clean

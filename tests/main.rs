@@ -1,5 +1,6 @@
 //! The one integration binary; each module is a subject.
 
+mod cli;
 mod containerd;
 mod contract;
 mod faults;
@@ -7,3 +8,4 @@ mod hostile;
 mod kernel;
 mod node;
 mod support;
+mod traffic;

@@ -1,8 +1,22 @@
 //! Face 2, the operator's command line: one file per verb. Results go to
 //! stdout, errors to stderr; exit codes are 0 done, 1 failed, 2 wrong usage.
 
+mod cache;
+mod connection;
+mod explain;
+mod inspect;
 mod install;
+mod installed;
+mod json;
+mod mermaid;
+mod options;
+mod paint;
+mod pod_options;
+mod render;
 mod uninstall;
+mod validate;
+mod view;
+mod words;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -81,12 +95,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Tells the operator what is odd but does no harm.
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        // Nobody is left to tell if stderr is closed.
+        let _ = writeln!(io::stderr(), "osm-cni: {warning}");
+    }
+}
+
 fn dispatch(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
     match args.next()? {
         Some(Short('h') | Long("help")) => Ok(out.write_all(HELP.as_bytes())?),
         Some(Short('V') | Long("version")) => {
             Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?)
         }
+        Some(Value(verb)) if verb == "inspect" => inspect::run(args, out),
+        Some(Value(verb)) if verb == "render" => render::run(args, out),
+        Some(Value(verb)) if verb == "explain" => explain::run(args, out),
+        Some(Value(verb)) if verb == "validate" => validate::run(args, out),
         Some(Value(verb)) if verb == "install" => install::run(args, out),
         Some(Value(verb)) if verb == "uninstall" => uninstall::run(args, out),
         Some(Value(verb)) => Err(CliError::Usage(format!("there is no command {verb:?}"))),

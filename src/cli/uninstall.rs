@@ -7,6 +7,7 @@ use lexopt::prelude::*;
 
 use super::CliError;
 use super::install::{conf_name, directory, failed};
+use crate::node::watch::Watch;
 use crate::node::{self, Options};
 
 const HELP: &str = "\
@@ -20,6 +21,7 @@ Usage: osm-cni uninstall [OPTION]...
   --conf-dir DIR    where it looks for network configurations (/etc/cni/net.d)
   --conf-name NAME  our own list's file name (00-osm-cni.conflist)
   --remove-binary   remove the plugin's binary, too
+  --stay            then stay until SIGTERM, as a DaemonSet's pod has to
   -h, --help        print this
 
 Example:
@@ -29,7 +31,7 @@ Example:
 /// Runs the command with what follows its name.
 pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
     let Options { mut bin_dir, mut conf_dir, conf_name: mut name, .. } = Options::default();
-    let mut remove_binary = false;
+    let (mut remove_binary, mut stay) = (false, false);
     while let Some(arg) = args.next()? {
         let path = |option, args: &mut lexopt::Parser| -> Result<PathBuf, CliError> {
             directory(option, args.value()?)
@@ -40,12 +42,18 @@ pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), 
             Long("conf-dir") => conf_dir = path("--conf-dir", args)?,
             Long("conf-name") => name = conf_name(args.value()?)?,
             Long("remove-binary") => remove_binary = true,
+            Long("stay") => stay = true,
             other => return Err(other.unexpected().into()),
         }
     }
     let done = node::uninstall(&bin_dir, &conf_dir, &name, remove_binary).map_err(failed)?;
     if done.is_empty() {
-        return Ok(writeln!(out, "nothing of ours in {}", conf_dir.display())?);
+        writeln!(out, "nothing of ours in {}", conf_dir.display())?;
     }
-    Ok(done.iter().try_for_each(|line| writeln!(out, "{line}"))?)
+    done.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    if stay {
+        out.flush()?;
+        Watch::new().map_err(failed)?.wait_for_end();
+    }
+    Ok(())
 }

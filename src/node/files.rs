@@ -105,10 +105,10 @@ pub fn changed_at(path: &Path) -> Option<std::time::SystemTime> {
 pub fn apply(dir: &Path, steps: &[Step]) -> Result<()> {
     for step in steps {
         match step {
-            Step::Write { name, text, mode, expect } => {
-                write_text(&dir.join(name), text, *mode, expect.as_deref())?
+            Step::Write { name, text, mode, expect, keep } => {
+                let keep = keep.as_ref().map(|copy| dir.join(copy));
+                write_text(&dir.join(name), text, *mode, expect.as_deref(), keep.as_deref())?;
             }
-            Step::Keep { name, copy } => keep(&dir.join(name), &dir.join(copy))?,
             Step::Rename { from, to } => rename(&dir.join(from), &dir.join(to))?,
             Step::Remove { name } => remove(&dir.join(name))?,
             Step::SetMode { name, mode } => {
@@ -122,13 +122,23 @@ pub fn apply(dir: &Path, steps: &[Step]) -> Result<()> {
     Ok(())
 }
 
-fn write_text(path: &Path, text: &str, mode: u32, expect: Option<&str>) -> Result<()> {
+fn write_text(
+    path: &Path,
+    text: &str,
+    mode: u32,
+    expect: Option<&str>,
+    copy: Option<&Path>,
+) -> Result<()> {
     let temporary = Temporary::make(path, mode, |file| file.write_all(text.as_bytes()))?;
-    if let Some(expect) = expect {
-        // The owner may have written while we did; its word is the last one.
-        if !matches!(read_text(path), Ok((now, _)) if now == expect) {
-            return Err(NodeError::Changed(path.to_owned()));
-        }
+    if let Some(copy) = copy {
+        keep(path, copy)?;
+    }
+    // The owner may have written while we did; its word is the last one.
+    if expect.is_some_and(|text| !matches!(read_text(path), Ok((now, _)) if now == text)) {
+        copy.map_or(Ok(()), remove)?;
+        return Err(NodeError::Changed(path.to_owned()));
+    }
+    if expect.is_some() {
         temporary.give_to_owner_of(path);
     }
     temporary.put(path)
@@ -150,7 +160,7 @@ fn keep(path: &Path, copy: &Path) -> Result<()> {
     }
     let (text, mode) =
         read_text(path).map_err(|error| NodeError::io("read the original", path, error))?;
-    write_text(copy, &text, mode, None)
+    write_text(copy, &text, mode, None, None)
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

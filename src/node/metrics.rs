@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -148,11 +148,13 @@ impl Metrics {
     /// # Errors
     /// The address is none, or taken.
     pub fn serve(self: &Arc<Self>, address: &str) -> Result<(), NodeError> {
-        // `:9090` means all addresses, as it does to most of its kind.
+        // `:9090` means all addresses, as it does to most of its kind. Names are
+        // not looked up: that takes more of a C library than a static one has.
         let full =
             if address.starts_with(':') { format!("[::]{address}") } else { address.to_owned() };
-        let listener = TcpListener::bind(&full)
-            .map_err(|source| NodeError::Metrics { address: address.to_owned(), source })?;
+        let fail = |source| NodeError::Metrics { address: address.to_owned(), source };
+        let socket: SocketAddr = full.parse().map_err(|error| fail(io::Error::other(error)))?;
+        let listener = TcpListener::bind(socket).map_err(fail)?;
         let metrics = Arc::clone(self);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -167,7 +169,7 @@ impl Metrics {
         Ok(())
     }
 
-    fn answer(&self, mut stream: TcpStream) -> std::io::Result<()> {
+    fn answer(&self, mut stream: TcpStream) -> io::Result<()> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let deadline = std::time::Instant::now() + PATIENCE;

@@ -56,13 +56,8 @@ pub enum Step {
         mode: u32,
         /// The text that was the base of the new one.
         expect: Option<String>,
-    },
-    /// Keep what `name` is now under a second name.
-    Keep {
-        /// The file's name.
-        name: String,
-        /// Its second name.
-        copy: String,
+        /// A second name, under which what is replaced is kept.
+        keep: Option<String>,
     },
     /// Give a file another name.
     Rename {
@@ -88,8 +83,10 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Write { name, .. } => write!(f, "wrote {name}"),
-            Step::Keep { name, copy } => write!(f, "kept {name} as {copy}"),
+            Step::Write { name, keep: None, .. } => write!(f, "wrote {name}"),
+            Step::Write { name, keep: Some(copy), .. } => {
+                write!(f, "wrote {name}, its original is {copy}")
+            }
             Step::Rename { from, to } => write!(f, "renamed {from} to {to}"),
             Step::Remove { name } => write!(f, "removed {name}"),
             Step::SetMode { name, mode } => write!(f, "set the mode of {name} to {mode:04o}"),
@@ -155,10 +152,18 @@ fn own(
     let current = snapshot.get(&conf_name);
     // Group and others must not write what a runtime runs as root, and the
     // owner must be able to; any other choice of the operator's is kept.
+    // What is no list of ours any more is replaced like a file that is new.
+    let ours = snapshot.network(&conf_name).is_some_and(|list| list.has_ours());
     let odd = current.is_some_and(|file| file.mode & 0o600 != 0o600 || file.mode & 0o022 != 0);
-    let mode = current.filter(|_| !odd).map_or(NEW_MODE, |file| file.mode & 0o777);
+    let mode = current.filter(|_| ours && !odd).map_or(NEW_MODE, |file| file.mode & 0o777);
     if snapshot.text(&conf_name) != Some(&text) {
-        steps.push(Step::Write { name: conf_name.clone(), text: text.clone(), mode, expect: None });
+        steps.push(Step::Write {
+            name: conf_name.clone(),
+            text: text.clone(),
+            mode,
+            expect: None,
+            keep: None,
+        });
     } else if odd {
         steps.push(Step::SetMode { name: conf_name.clone(), mode });
     }
@@ -180,14 +185,12 @@ fn insert(
         if network.holds(&target.entry) {
             network.text().clone_into(&mut text);
         } else {
-            if !network.has_ours() {
-                steps.push(Step::Keep { name: primary.clone(), copy: original(&primary) });
-            }
             steps.push(Step::Write {
                 name: name.clone(),
                 text: text.clone(),
                 mode,
                 expect: Some(network.text().to_owned()),
+                keep: (!network.has_ours()).then(|| original(&primary)),
             });
         }
     } else {
@@ -197,7 +200,13 @@ fn insert(
             return Err(Obstacle::Taken { primary, taken: name });
         }
         if snapshot.text(&name) != Some(&text) {
-            steps.push(Step::Write { name: name.clone(), text: text.clone(), mode, expect: None });
+            steps.push(Step::Write {
+                name: name.clone(),
+                text: text.clone(),
+                mode,
+                expect: None,
+                keep: None,
+            });
         }
         steps.push(Step::Rename { from: primary.clone(), to: original(&primary) });
     }
@@ -263,6 +272,7 @@ fn withdraw(
         text: network.without_ours(),
         mode: file.mode & 0o777,
         expect: Some(network.text().to_owned()),
+        keep: None,
     });
     for base in snapshot.originals(name) {
         remove_unless_done(snapshot, &original(&base), steps);

@@ -89,6 +89,11 @@ impl Watch {
             _ => News::Look,
         }
     }
+
+    /// Waits for the end alone.
+    pub fn wait_for_end(&self) {
+        while self.wait(Duration::from_secs(60)) == News::Look {}
+    }
 }
 
 fn readable(fd: BorrowedFd<'_>) -> PollFd<'_> {

@@ -18,10 +18,10 @@ fn an_invalid_annotation_fails_the_pod_names_itself_and_keeps_no_address() {
         }
     }
     assert_eq!(rig.leases(), Vec::<String>::new());
+    assert_eq!(rig.node_chains(), Vec::<String>::new());
     assert!(!rig.node.netns().ip("-o link").contains("veth"));
 
-    let corrected = pod.annotation("outbound-port-exclusion-list", "6379").run(&rig.node);
-    assert_eq!(namespace::tables(&corrected.netns()), "table ip osm\n");
+    let corrected = rig.run_redirected(&pod.annotation("outbound-port-exclusion-list", "6379"));
     assert_eq!(rig.leases(), [corrected.ip().to_string()]);
 }
 
@@ -41,8 +41,7 @@ fn an_exhausted_network_fails_the_pod_before_us_and_our_clean_up_succeeds() {
     assert_eq!(rig.node_chains(), before);
 
     pods[0].stop().expect("a pod that can be stopped");
-    let seventh = PodSpec::new("seventh").enabled().run(&rig.node);
-    assert_eq!(namespace::tables(&seventh.netns()), "table ip osm\n");
+    rig.run_redirected(&PodSpec::new("seventh").enabled());
 }
 
 #[test]

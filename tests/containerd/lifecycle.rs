@@ -16,7 +16,7 @@ fn web() -> PodSpec {
 /// standard plugins make once and keep.
 fn used_rig() -> (Rig, Vec<String>) {
     let rig = Rig::new();
-    let pod = web().run(&rig.node);
+    let pod = rig.run_redirected(&web());
     pod.stop().and_then(|()| pod.remove()).expect("a pod that can be removed");
     let chains = rig.node_chains();
     (rig, chains)
@@ -36,7 +36,7 @@ fn stopping_and_removing_twice_in_any_order_succeeds_and_leaves_nothing() {
     // s: stop, r: remove.
     let orders = ["ssrr", "rsr", "srss", "rrs"];
     for order in orders {
-        let pod = web().run(&rig.node);
+        let pod = rig.run_redirected(&web());
         pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
         for (step, act) in order.chars().enumerate() {
             // The kubelet takes a sandbox that the runtime has forgotten for
@@ -54,7 +54,7 @@ fn stopping_and_removing_twice_in_any_order_succeeds_and_leaves_nothing() {
 #[test]
 fn a_pod_whose_containers_are_gone_is_removed_without_a_trace() {
     let (rig, chains) = used_rig();
-    let pod = web().run(&rig.node);
+    let pod = rig.run_redirected(&web());
     let container = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     container.stop().and_then(|()| container.remove()).expect("a container that can be removed");
     pod.stop().and_then(|()| pod.remove()).expect("a pod that can be removed");
@@ -65,7 +65,7 @@ fn a_pod_whose_containers_are_gone_is_removed_without_a_trace() {
 #[test]
 fn a_pod_whose_namespace_is_gone_is_removed() {
     let (rig, _) = used_rig();
-    let pod = web().run(&rig.node);
+    let pod = rig.run_redirected(&web());
     let netns = pod.netns();
     host::run(&["umount", "-l", &netns.display().to_string()]);
     host::remove_if_there(&netns);
@@ -83,7 +83,7 @@ fn a_pod_whose_namespace_is_gone_is_removed() {
 #[test]
 fn a_pod_is_removed_with_settings_that_became_invalid() {
     let (rig, chains) = used_rig();
-    let pod = web().run(&rig.node);
+    let pod = rig.run_redirected(&web());
     let broken = serde_json::json!({"traffic": {"outboundPortExclusionList": "none"}, "excludedNamespaces": 7});
     rig.set(&broken);
     pod.stop().and_then(|()| pod.remove()).expect("a pod that can be removed");

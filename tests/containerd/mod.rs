@@ -3,6 +3,7 @@
 //! kubelet, whose calls the tests make.
 
 mod crowd;
+mod daemonset;
 mod failure;
 mod ipv6;
 mod lifecycle;
@@ -21,7 +22,8 @@ use serde_json::{Value, json};
 use crate::support::containerd::{Containerd, Options};
 use crate::support::envoy;
 use crate::support::host::names_in;
-use crate::support::namespace::run_inside;
+use crate::support::namespace::{run_inside, tables};
+use crate::support::pod::{Pod, PodSpec};
 use crate::support::world::World;
 
 /// The sample that the tests' network is made from.
@@ -137,6 +139,14 @@ impl Rig {
         entry
     }
 
+    /// Runs a pod that must come out redirected, over IPv4 alone.
+    #[track_caller]
+    fn run_redirected(&self, spec: &PodSpec) -> Pod<'_> {
+        let pod = spec.run(&self.node);
+        assert_eq!(tables(&pod.netns()), "table ip osm\n", "{spec:?}");
+        pod
+    }
+
     /// The kubelet's directory, empty unless a test fills it.
     fn kubelet(&self) -> PathBuf {
         self.node.dir().path().join("kubelet")
@@ -157,15 +167,13 @@ impl Rig {
         names.into_iter().filter(|name| name.parse::<IpAddr>().is_ok()).collect()
     }
 
-    /// The iptables chains of the node, where the standard plugins keep what
-    /// they do for a pod.
+    /// The iptables chains of the standard plugins on the node, where they
+    /// keep what they do for a pod.
     fn node_chains(&self) -> Vec<String> {
-        let tables = run_inside(&self.node.netns().path(), &["iptables-save"]);
-        let mut names: Vec<String> = tables
-            .lines()
-            .filter_map(|line| line.strip_prefix(':'))
-            .filter_map(|line| line.split(' ').next().map(str::to_owned))
-            .collect();
+        let listing = run_inside(&self.node.netns().path(), &["iptables-save"]);
+        let names = listing.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next());
+        let mut names: Vec<_> =
+            names.filter(|name| name.starts_with("CNI-")).map(str::to_owned).collect();
         names.sort();
         names
     }

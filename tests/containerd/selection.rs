@@ -21,8 +21,7 @@ fn assert_untouched(rig: &Rig, spec: &PodSpec) {
 
 #[track_caller]
 fn assert_redirected(rig: &Rig, spec: &PodSpec) {
-    let pod = spec.run(&rig.node);
-    assert_eq!(namespace::tables(&pod.netns()), "table ip osm\n", "{spec:?}");
+    let pod = rig.run_redirected(spec);
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     let refused = application.get("203.0.113.9:80").expect_err("nobody listens for Envoy");
     assert!(refused.contains("Connection refused"), "{refused}");

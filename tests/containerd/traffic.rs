@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use serde_json::json;
+
 use super::{Rig, Setup, way};
 use crate::support::envoy::{self, APPLICATION, HEALTH_PORTS, INBOUND_REQUESTS, OUTBOUND_REQUESTS};
 use crate::support::namespace;
@@ -27,8 +29,17 @@ fn start_application<'node>(pod: &Pod<'node>) -> Container<'node> {
 
 #[test]
 fn outbound_requests_pass_envoy_and_excluded_ones_do_not() {
-    let rig = Rig::new();
-    let pod = meshed().run(&rig.node);
+    outbound_requests_pass_envoy_but_for_exclusions("osm-v0");
+}
+
+#[test]
+fn outbound_requests_pass_envoy_under_osm_v1_too() {
+    outbound_requests_pass_envoy_but_for_exclusions("osm-v1");
+}
+
+fn outbound_requests_pass_envoy_but_for_exclusions(ruleset: &str) {
+    let rig = Rig::with(Setup { settings: json!({"ruleset": ruleset}), ..Setup::default() });
+    let pod = rig.run_redirected(&meshed());
     let envoy = envoy::start(&pod, envoy::IPV4);
     let application = start_application(&pod);
 
@@ -54,8 +65,17 @@ fn outbound_requests_pass_envoy_and_excluded_ones_do_not() {
 
 #[test]
 fn inbound_requests_pass_envoy_and_probes_of_its_health_ports_do_not() {
-    let rig = Rig::new();
-    let pod = meshed().run(&rig.node);
+    inbound_requests_pass_envoy_but_for_probes("osm-v0");
+}
+
+#[test]
+fn inbound_requests_pass_envoy_under_osm_v1_too() {
+    inbound_requests_pass_envoy_but_for_probes("osm-v1");
+}
+
+fn inbound_requests_pass_envoy_but_for_probes(ruleset: &str) {
+    let rig = Rig::with(Setup { settings: json!({"ruleset": ruleset}), ..Setup::default() });
+    let pod = rig.run_redirected(&meshed());
     let envoy = envoy::start(&pod, envoy::IPV4);
     let _application = start_application(&pod);
 
@@ -88,7 +108,7 @@ fn a_port_of_the_node_leads_through_envoy() {
 #[test]
 fn no_container_of_a_redirected_pod_has_a_capability() {
     let rig = Rig::new();
-    let pod = meshed().run(&rig.node);
+    let pod = rig.run_redirected(&meshed());
     for container in [envoy::start(&pod, envoy::IPV4), start_application(&pod)] {
         let exec = container.exec(&["cat", "/proc/1/status"]);
         assert_eq!(exec.code, 0, "{exec:?}");
@@ -105,7 +125,7 @@ fn the_first_process_of_a_pod_is_redirected() {
     // The sandbox's own process runs before any container of the pod.
     let pause = "get 203.0.113.9 80 203.0.113.9 /";
     let rig = Rig::with(Setup { pause, ..Setup::default() });
-    let pod = meshed().run(&rig.node);
+    let pod = rig.run_redirected(&meshed());
     let outside = PodSpec::new("outside").run(&rig.node);
 
     // It finds nobody on Envoy's port, and the redirection's counter tells.

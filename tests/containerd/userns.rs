@@ -6,12 +6,12 @@
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::support::namespace::{self, inside};
+use crate::support::namespace::{inside, run_inside, tables};
 use crate::support::plugin::Call;
 use crate::support::{host, wait_for};
 
@@ -28,34 +28,22 @@ impl Holder {
     fn new() -> Self {
         host::require(&["ip", "nft", "nsenter", "unshare", "busybox"]);
         let mut command = host::command("unshare");
-        command.args(["--user", "--net", "sleep", "600"]);
+        // It reads a pipe of ours, so it ends with us, however we end.
+        command.args(["--user", "--net", "cat"]).stdin(Stdio::piped());
         let holder = Self(command.spawn().expect("unshare starts"));
-        // It has execed once it sleeps, so both namespaces are new by then.
+        // It has started another program, so both namespaces are new by then.
         let comm = holder.proc("comm");
         wait_for("the namespaces are made", Duration::from_secs(20), || {
             let comm = std::fs::read_to_string(&comm).unwrap_or_default();
-            if comm.trim() == "sleep" { Ok(()) } else { Err(comm) }
+            if comm.trim() == "cat" { Ok(()) } else { Err(comm) }
         });
         for map in ["uid_map", "gid_map"] {
             host::write(&holder.proc(map), format!("0 {FIRST_UID} 65536"));
         }
-        holder.run(&["nsenter", &holder.target(), "--net", "ip", "link", "set", "lo", "up"]);
-        holder.run(&[
-            "nsenter",
-            &holder.target(),
-            "--net",
-            "ip",
-            "addr",
-            "add",
-            DESTINATION,
-            "dev",
-            "lo",
-        ]);
+        let netns = holder.netns();
+        run_inside(&netns, &["ip", "link", "set", "lo", "up"]);
+        run_inside(&netns, &["ip", "addr", "add", DESTINATION, "dev", "lo"]);
         holder
-    }
-
-    fn run(&self, words: &[&str]) -> String {
-        host::run(words)
     }
 
     fn target(&self) -> String {
@@ -79,7 +67,7 @@ impl Holder {
             words.push("--user");
         }
         words.extend(["busybox", "nc", "-w", "5", DESTINATION, "80"]);
-        self.run(&words)
+        host::run(&words)
     }
 }
 
@@ -120,7 +108,7 @@ fn the_proxy_of_a_pod_with_its_own_user_namespace_is_recognised() {
     assert_eq!(holder.connect(1000, true), "destination");
 
     add(&holder);
-    assert_eq!(namespace::tables(&holder.netns()), "table ip osm\n");
+    assert_eq!(tables(&holder.netns()), "table ip osm\n");
     assert_eq!(holder.connect(1000, true), "envoy");
     assert_eq!(holder.connect(1500, true), "destination", "the proxy was led back to itself");
     // The node's user of that number is nobody in the pod.

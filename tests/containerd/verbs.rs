@@ -63,6 +63,10 @@ fn call_of_the_node(verb: &str, stdin: &Value) -> Answer {
     names.into_iter().fold(Call::new(verb, stdin), |call, name| call.env(name, "")).run()
 }
 
+fn meshed() -> PodSpec {
+    PodSpec::new("web").enabled().annotation("outbound-port-exclusion-list", "8080")
+}
+
 fn listed(pod: &Pod<'_>) -> String {
     namespace::run_inside(&pod.netns(), &["nft", "-s", "list", "ruleset"])
 }
@@ -70,10 +74,7 @@ fn listed(pod: &Pod<'_>) -> String {
 #[test]
 fn check_passes_for_what_add_left_and_names_what_is_missing() {
     let rig = Rig::new();
-    let pod = PodSpec::new("web")
-        .enabled()
-        .annotation("outbound-port-exclusion-list", "8080")
-        .run(&rig.node);
+    let pod = rig.run_redirected(&meshed());
     let attachment = Attachment::of(&rig, &pod);
     assert_silent(&attachment.call("CHECK"));
 
@@ -95,7 +96,7 @@ fn check_passes_for_a_pod_that_is_not_redirected() {
 #[test]
 fn check_is_not_part_of_version_0_3_1() {
     let rig = Rig::new();
-    let pod = PodSpec::new("web").enabled().run(&rig.node);
+    let pod = rig.run_redirected(&PodSpec::new("web").enabled());
     let attachment = Attachment::of(&rig, &pod);
     let mut stdin = attachment.stdin.clone();
     stdin["cniVersion"] = json!("0.3.1");
@@ -105,10 +106,7 @@ fn check_is_not_part_of_version_0_3_1() {
 #[test]
 fn adding_again_changes_nothing_and_answers_the_result_as_it_came() {
     let rig = Rig::new();
-    let pod = PodSpec::new("web")
-        .enabled()
-        .annotation("outbound-port-exclusion-list", "8080")
-        .run(&rig.node);
+    let pod = rig.run_redirected(&meshed());
     let attachment = Attachment::of(&rig, &pod);
     let before = listed(&pod);
     let result = attachment.call("ADD").json();
@@ -119,7 +117,7 @@ fn adding_again_changes_nothing_and_answers_the_result_as_it_came() {
 #[test]
 fn del_takes_the_table_of_its_own_attachment_only() {
     let rig = Rig::new();
-    let pod = PodSpec::new("web").enabled().run(&rig.node);
+    let pod = rig.run_redirected(&PodSpec::new("web").enabled());
     let attachment = Attachment::of(&rig, &pod);
     let before = listed(&pod);
 
@@ -147,7 +145,7 @@ fn status_answers_nothing_where_the_kernel_has_nftables() {
 #[test]
 fn gc_leaves_pods_alone_that_are_valid_and_pods_that_are_not() {
     let rig = Rig::new();
-    let pod = PodSpec::new("web").enabled().run(&rig.node);
+    let pod = rig.run_redirected(&PodSpec::new("web").enabled());
     let before = listed(&pod);
     let valid = json!([{"containerID": pod.id(), "ifname": "eth0"}]);
     for attachments in [valid, json!([]), Value::Null] {

@@ -1,16 +1,13 @@
 //! The versions of the CNI specification that containerd 1.6 speaks.
 
 use super::{Rig, Setup, way};
-use crate::support::namespace;
 use crate::support::pod::{ContainerSpec, PodSpec};
 
 fn a_pod_starts_is_redirected_and_ends(cni_version: &'static str) {
     let rig = Rig::with(Setup { cni_version, ..Setup::default() });
-    let pod = PodSpec::new("web")
-        .enabled()
-        .annotation("outbound-port-exclusion-list", "8080")
-        .run(&rig.node);
-    assert_eq!(namespace::tables(&pod.netns()), "table ip osm\n");
+    let pod = rig.run_redirected(
+        &PodSpec::new("web").enabled().annotation("outbound-port-exclusion-list", "8080"),
+    );
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     application.get("203.0.113.9:80").expect_err("nobody listens for Envoy");
     let answer = application.get("203.0.113.9:8080").expect("the world's answer");

@@ -1,6 +1,6 @@
 //! The plugin's log, passed on and counted.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
 use super::*;

@@ -5,24 +5,23 @@
 mod directory;
 mod fights;
 mod kills;
-mod manifests;
+pub(crate) mod manifests;
 mod metrics;
 mod primaries;
 mod settings;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The binary under test.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_osm-cni");
+use crate::support::plugin::binary;
+
 /// Far more than anything here takes; a hang is a failure, slowness is none.
 const LIMIT: Duration = Duration::from_secs(60);
 /// The name of our own list.
@@ -34,6 +33,7 @@ const PRIMARY: &str = "{\n  \"cniVersion\": \"1.0.0\",\n  \"name\": \"pods\",\n 
 /// A node: a plugin directory, a configuration directory, a settings directory.
 struct Node {
     root: TempDir,
+    bin: PathBuf,
 }
 
 /// A running `install`.
@@ -52,11 +52,15 @@ struct Stat {
 
 impl Node {
     fn empty() -> Self {
-        let root = tempfile::tempdir().expect("a temporary directory");
+        Node::at(tempfile::tempdir().expect("a temporary directory"))
+    }
+
+    fn at(root: TempDir) -> Self {
         for dir in ["bin", "net.d", "config"] {
             fs::create_dir(root.path().join(dir)).expect("a directory");
         }
-        Node { root }
+        let bin = root.path().join("bin");
+        Node { root, bin }
     }
 
     fn with(files: &[(&str, &str)]) -> Self {
@@ -68,7 +72,7 @@ impl Node {
     }
 
     fn bin(&self) -> PathBuf {
-        self.root.path().join("bin")
+        self.bin.clone()
     }
 
     fn conf(&self) -> PathBuf {
@@ -95,7 +99,7 @@ impl Node {
     }
 
     fn command(&self, verb: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(binary());
         command.arg(verb).arg("--bin-dir").arg(self.bin());
         command.arg("--conf-dir").arg(self.conf()).args(args);
         command

@@ -186,8 +186,8 @@ fn link_plugins(bin: &Path) {
     link(plugin::binary(), "osm-cni");
 }
 
-/// Only cgroup v2 and v1 without systemd are assumed; `restrict_oom_score_adj`
-/// is for machines that withhold CAP_SYS_RESOURCE.
+/// `restrict_oom_score_adj` is for machines that withhold CAP_SYS_RESOURCE;
+/// AppArmor is off since its profile would stay in the machine's kernel.
 fn configuration(dir: &RunDir) -> String {
     let path = dir.path().display();
     let pause = image::PAUSE;
@@ -207,6 +207,7 @@ path = "{path}/opt"
 sandbox_image = "{pause}"
 netns_mounts_under_state_dir = true
 restrict_oom_score_adj = true
+disable_apparmor = true
 
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "overlayfs"

@@ -1,6 +1,8 @@
 //! Container images made on the spot: a tar of an OCI layout with one
 //! uncompressed layer that holds a static busybox. Nothing is fetched.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -46,34 +48,50 @@ while read -r line && [ "${#line}" -gt 1 ]; do echo "$line"; done
 /// for none.
 pub(crate) fn archive(pause: &str) -> Vec<u8> {
     let layer = layer(pause);
-    let mut blobs = Blobs::default();
-    let layer_digest = blobs.add(layer.clone());
-    let manifests = [(TOOL, json!(["/bin/sh"])), (PAUSE, json!(["/bin/sh", "/pause"]))].map(
-        |(name, entrypoint)| {
-            let config = blobs.add_json(&json!({
-                "architecture": architecture(), "os": "linux",
-                "config": {"Entrypoint": entrypoint, "Env": ["PATH=/bin"]},
-                "rootfs": {"type": "layers", "diff_ids": [layer_digest.digest]},
-            }));
-            let manifest = blobs.add_json(&json!({
-                "schemaVersion": 2,
-                "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                "config": config.descriptor("application/vnd.oci.image.config.v1+json"),
-                "layers": [layer_digest.descriptor("application/vnd.oci.image.layer.v1.tar")],
-            }));
-            let mut descriptor = manifest.descriptor("application/vnd.oci.image.manifest.v1+json");
-            descriptor["annotations"] = json!({"io.containerd.image.name": name});
-            descriptor
-        },
+    layout(&layer, &[(TOOL, json!(["/bin/sh"])), (PAUSE, json!(["/bin/sh", "/pause"]))])
+}
+
+/// A tar with an image of this one static program, at `/osm-cni`: what the
+/// Dockerfile makes.
+pub(crate) fn of_program(name: &str, program: &Path) -> Vec<u8> {
+    let bytes =
+        std::fs::read(program).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+    assert!(
+        is_static(&bytes),
+        "{} needs a dynamic linker: run make test, or point OSM_CNI_BIN at what make build makes",
+        program.display()
     );
+    let mut tar = Tar::default();
+    tar.file("osm-cni", 0o755, &bytes);
+    layout(&tar.finish(), &[(name, json!(["/osm-cni"]))])
+}
+
+/// An OCI layout with images that share one layer: names and entry points.
+fn layout(layer: &[u8], images: &[(&str, Value)]) -> Vec<u8> {
+    let mut blobs = Blobs::default();
+    let layer = blobs.add(layer.to_vec());
+    let mut manifests = Vec::new();
+    for (name, entrypoint) in images {
+        let config = blobs.add_json(&json!({
+            "architecture": architecture(), "os": "linux",
+            "config": {"Entrypoint": entrypoint, "Env": ["PATH=/bin"]},
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest]},
+        }));
+        let manifest = blobs.add_json(&json!({
+            "schemaVersion": 2,
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "config": config.descriptor("application/vnd.oci.image.config.v1+json"),
+            "layers": [layer.descriptor("application/vnd.oci.image.layer.v1.tar")],
+        }));
+        let mut descriptor = manifest.descriptor("application/vnd.oci.image.manifest.v1+json");
+        descriptor["annotations"] = json!({"io.containerd.image.name": name});
+        manifests.push(descriptor);
+    }
 
     let mut tar = Tar::default();
     tar.file("oci-layout", 0o644, br#"{"imageLayoutVersion":"1.0.0"}"#);
-    tar.file(
-        "index.json",
-        0o644,
-        json!({"schemaVersion": 2, "manifests": manifests}).to_string().as_bytes(),
-    );
+    let index = json!({"schemaVersion": 2, "manifests": manifests});
+    tar.file("index.json", 0o644, index.to_string().as_bytes());
     for (digest, bytes) in &blobs.0 {
         tar.file(&format!("blobs/sha256/{digest}"), 0o644, bytes);
     }

@@ -332,6 +332,11 @@ impl Container<'_> {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// SIGTERM, and half a minute for the end.
+    pub(crate) fn terminate(&self) -> Result<(), CriError> {
+        self.node.cri().stop_container(&self.id, 30)
+    }
+
     pub(crate) fn stop(&self) -> Result<(), CriError> {
         self.node.cri().stop_container(&self.id, 0)
     }

@@ -76,12 +76,12 @@ impl Drop for RunDir {
 
 fn sweep_leftovers() {
     let temp = std::env::temp_dir();
-    for name in host::names_in(&temp) {
+    for name in host::names_in(&temp).into_iter().filter(|name| name.starts_with(PREFIX)) {
         let path = temp.join(&name);
-        let Ok(file) = std::fs::File::open(path.join("lock")) else {
-            continue;
-        };
-        if name.starts_with(PREFIX) && Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok() {
+        // Without a lock file its removal had begun: it came with one.
+        let lock = std::fs::File::open(path.join("lock"));
+        let free = |file| Flock::lock(file, FlockArg::LockExclusiveNonblock).is_ok();
+        if path.is_dir() && lock.map_or(true, free) {
             eprintln!("removing what a killed test left: {}", path.display());
             sweep(&name, &path);
         }
