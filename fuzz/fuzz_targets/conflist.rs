@@ -6,7 +6,8 @@ use osm_cni::node::conflist::{Kind, Network};
 use serde_json::json;
 
 fuzz_target!(|text: &str| {
-    let entry = json!({"type": "osm-cni", "capabilities": {"io.kubernetes.cri.pod-annotations": true}});
+    let entry =
+        json!({"type": "osm-cni", "capabilities": {"io.kubernetes.cri.pod-annotations": true}});
     let entry = entry.as_object().expect("an object");
     for kind in [Kind::List, Kind::Single] {
         let Ok(network) = Network::parse(kind, text) else { continue };

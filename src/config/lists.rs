@@ -167,18 +167,22 @@ pub fn shown(value: &str) -> String {
     shown_up_to(value, 64)
 }
 
-/// The same, cut after so many characters.
+/// The same, cut after about so many characters, escapes counted as shown.
 pub fn shown_up_to(value: &str, most: usize) -> String {
     let mut out = String::new();
-    for (index, c) in value.chars().enumerate() {
-        if index == most {
+    let mut length = 0;
+    for c in value.chars() {
+        if length >= most {
             out.push('…');
             break;
         }
         if c.is_control() || is_format_control(c) {
-            out.extend(c.escape_default())
+            let escaped = c.escape_default();
+            length += escaped.len();
+            out.extend(escaped);
         } else {
-            out.push(c)
+            length += 1;
+            out.push(c);
         }
     }
     out

@@ -32,7 +32,7 @@ const PRIORITY_FILTER: i32 = 0;
 /// two bytes) in a bitmap with a list beside it, and walks that list for each
 /// new one (`nft_bitmap_elem_find` in `net/netfilter/nft_set_bitmap.c`): one
 /// set of all odd ports, which any pod's annotation may ask for, costs seconds.
-const PORTS_PER_SET: usize = 512;
+const PORTS_PER_SET: usize = 1024;
 
 /// The names that a generation of chains goes by.
 pub(super) struct Names {

@@ -43,7 +43,7 @@ fn splice(kind: Kind, text: &str) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(cases(1500))]
+    #![proptest_config(cases(500))]
 
     #[test]
     fn damaged_lists_are_refused_or_spliced(

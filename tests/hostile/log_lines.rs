@@ -27,7 +27,7 @@ fn line() -> impl Strategy<Value = CallLine> {
 }
 
 proptest! {
-    #![proptest_config(cases(2000))]
+    #![proptest_config(cases(600))]
 
     #[test]
     fn any_line_is_read_or_passed_over(text in text()) {
