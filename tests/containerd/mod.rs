@@ -12,6 +12,7 @@ mod traffic;
 mod userns;
 mod verbs;
 mod versions;
+mod withdrawn;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
