@@ -16,7 +16,7 @@ BUILD_FLAGS := -C target-feature=+crt-static \
     --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-differential test-kind fuzz deny release reproduce lint clean
+.PHONY: help build demo test test-containerd test-differential test-kind soak fuzz deny release reproduce lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -41,6 +41,14 @@ test-containerd: ## real pods under a real containerd, with a real Envoy
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
+
+SOAK_SECONDS ?= 600
+
+soak: ## pods come and go for SOAK_SECONDS (600); nothing may stay
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	SOAK_SECONDS=$(SOAK_SECONDS) OSM_CNI_BIN=$(CURDIR)/$(BINARY) \
+	    cargo test --locked --test main containerd::soak -- --nocapture
 
 test-differential: ## random configurations: our traffic against OSM's own rules
 	@scripts/needs.sh test

@@ -8,6 +8,7 @@ mod failure;
 mod ipv6;
 mod lifecycle;
 mod selection;
+mod soak;
 mod traffic;
 mod userns;
 mod verbs;
