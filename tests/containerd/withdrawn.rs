@@ -66,7 +66,7 @@ fn an_add_works_under_the_runtimes_default_seccomp_filter() {
     spec.add_capabilities = ["SYS_ADMIN", "NET_ADMIN"].map(str::to_owned).to_vec();
     let pod = PodSpec::new("filtered").run(&rig.node);
     let container = pod.start(&spec);
-    let exec = container.exec(&["sh", "-c", &script]);
+    let exec = container.exec(&["sh", "-c", script]);
     assert_eq!(exec.code, 0, "{exec:?}");
     assert!(exec.stdout.contains("Seccomp:\t2"), "no filter was in force: {exec:?}");
     assert_eq!(namespace::tables(&target.netns()), "table ip osm\n");
