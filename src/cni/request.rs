@@ -345,7 +345,7 @@ impl<'a> Conf<'a> {
             None => Ok(Annotations::NotPassed),
             Some(raw) => {
                 let path = format!("runtimeConfig.\"{CAPABILITY}\"");
-                Ok(Annotations::Passed(object(&path, raw)?.unwrap_or_default()))
+                Ok(Annotations::passed(object(&path, raw)?.unwrap_or_default()))
             }
         }
     }
