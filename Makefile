@@ -9,15 +9,21 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
+# Static, and the same bytes wherever it is built: no path of this machine is
+# in it, neither the sources' nor that of the bindings made while building.
+CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
+BUILD_FLAGS := -C target-feature=+crt-static \
+    --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-differential test-kind lint clean
+.PHONY: help build demo test test-containerd test-differential test-kind soak fuzz deny release reproduce lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## the static release binary, at target/release/osm-cni
 	@scripts/needs.sh build
-	$(FLAGS)='-C target-feature=+crt-static' \
+	$(FLAGS)='$(BUILD_FLAGS)' \
 	    cargo build --release --locked --target $(TARGET) --bin osm-cni
 	@install -D target/$(TARGET)/release/osm-cni $(BINARY)
 
@@ -36,6 +42,14 @@ test-containerd: ## real pods under a real containerd, with a real Envoy
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
 
+SOAK_SECONDS ?= 600
+
+soak: ## pods come and go for SOAK_SECONDS (600); nothing may stay
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	SOAK_SECONDS=$(SOAK_SECONDS) OSM_CNI_BIN=$(CURDIR)/$(BINARY) \
+	    cargo test --locked --test main containerd::soak -- --nocapture
+
 test-differential: ## random configurations: our traffic against OSM's own rules
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
@@ -44,6 +58,40 @@ test-differential: ## random configurations: our traffic against OSM's own rules
 
 test-kind: ## the manifests on a real cluster; needs Docker, kind and kubectl
 	tests/kind/run.sh
+
+# What cargo-fuzz passes on a stable compiler: libFuzzer's coverage, and no
+# sanitizer, since no code of ours is unsafe. Panics and overflows are caught.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= call annotations settings conflist dump log_line
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
+
+fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each
+	@scripts/needs.sh fuzz
+	cd fuzz && $(FLAGS)='$(FUZZ_FLAGS)' cargo build --release --locked --target $(TARGET)
+	@for target in $(FUZZ_TARGETS); do \
+	    echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
+	    mkdir -p fuzz/artifacts/$$target fuzz/target/corpus/$$target; \
+	    fuzz/target/$(TARGET)/release/$$target fuzz/target/corpus/$$target fuzz/corpus/$$target \
+	        -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -rss_limit_mb=512 \
+	        -artifact_prefix=fuzz/artifacts/$$target/ -print_final_stats=1 -verbosity=0 2>&1 \
+	        | tail -n 40; \
+	done
+
+release: ## dist/: the binary, its bill of materials, checksums
+	@$(MAKE) --no-print-directory build
+	@rm -rf dist && mkdir dist
+	@install -m 0755 $(BINARY) dist/osm-cni-$(VERSION)-$(TARGET)
+	@scripts/sbom.sh $(TARGET) > dist/osm-cni-$(VERSION)-$(TARGET).cdx.json
+	@cd dist && sha256sum osm-cni-* > SHA256SUMS && cat SHA256SUMS
+
+reproduce: ## two builds in two directories must be the same bytes
+	@scripts/reproduce.sh
+
+deny: ## licences, bans and sources of all dependencies; installs cargo-deny
+	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
+	cargo deny --locked check licenses bans sources
 
 lint: ## format, clippy, docs and shell scripts
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|demo|test
+# Usage: scripts/needs.sh build|demo|test|fuzz
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
@@ -9,13 +9,17 @@ build=(gcc libc6-dev make libclang-dev linux-libc-dev)
 demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
 # Everything that the tests hold osm-cni against.
 test=("${demo[@]}" iptables containerd runc conntrack busybox-static strace shellcheck
-    python3 python3-pip util-linux)
+    python3 python3-pip time util-linux)
+
+# libFuzzer is C++.
+fuzz=("${build[@]}" g++)
 
 case "${1:-}" in
     build) packages=("${build[@]}") ;;
     demo) packages=("${demo[@]}") ;;
     test) packages=("${test[@]}") ;;
-    *) echo "usage: $0 build|demo|test" >&2; exit 2 ;;
+    fuzz) packages=("${fuzz[@]}") ;;
+    *) echo "usage: $0 build|demo|test|fuzz" >&2; exit 2 ;;
 esac
 
 die() {
@@ -31,7 +35,7 @@ for package in "${packages[@]}"; do
     [ "$status" = installed ] || missing+=("$package")
 done
 
-if [ "$1" != build ] && [ "$(id -u)" != 0 ]; then
+if [ "$1" != build ] && [ "$1" != fuzz ] && [ "$(id -u)" != 0 ]; then
     die "make $1 must run as root: it makes network namespaces and sets rules in them${missing[*]:+; it would also install: ${missing[*]}}"
 fi
 [ ${#missing[@]} = 0 ] && exit 0

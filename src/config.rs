@@ -172,6 +172,10 @@ const CNI_FIELDS: [&str; 9] = [
     "dns",
 ];
 
+/// So many unknown fields are named, the others only counted: a file that is
+/// no configuration of ours at all does not flood the log.
+const WARNINGS_MAX: usize = 16;
+
 const LEVELS: [(&str, LevelFilter); 6] = [
     ("off", LevelFilter::Off),
     ("error", LevelFilter::Error),
@@ -313,9 +317,17 @@ impl<'a> RawConf<'a> {
         let top = self.fields.keys().filter(|field| !known(field)).cloned();
         let proxy = self.reader("proxy").object().map(|proxy| proxy.names()).unwrap_or_default();
         let proxy = proxy.into_iter().filter(|field| !PROXY.contains(&field.as_str()));
-        top.chain(proxy.map(|field| format!("proxy.{field}")))
+        let mut unknown = top.chain(proxy.map(|field| format!("proxy.{field}")));
+        let mut warnings: Vec<String> = unknown
+            .by_ref()
+            .take(WARNINGS_MAX)
             .map(|field| format!("unknown field {} is ignored", lists::shown(&field)))
-            .collect()
+            .collect();
+        match unknown.count() {
+            0 => {}
+            more => warnings.push(format!("{more} more unknown fields are ignored")),
+        }
+        warnings
     }
 
     /// Twelve hexadecimal digits that stand for the settings in force: the
@@ -326,7 +338,7 @@ impl<'a> RawConf<'a> {
             if let Some(value) = self.fields.get(field) {
                 hash.update(field);
                 hash.update([0]);
-                hash.update(read::canonical(value.get()));
+                read::canonical(value.get(), &mut |piece| hash.update(piece));
                 hash.update([0]);
             }
         }

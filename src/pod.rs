@@ -106,6 +106,17 @@ impl PodUid {
 }
 
 impl<'a> Annotations<'a> {
+    /// What the runtime passed. Of the annotations that can't be ours, which
+    /// may be very many, only one is kept: that there is any means something.
+    pub fn passed(mut all: BTreeMap<String, &'a RawValue>) -> Self {
+        let ours = |key: &str| {
+            key.ends_with(INJECTION) || LIST_ANNOTATIONS.iter().any(|name| key.ends_with(name))
+        };
+        let mut one_more = true;
+        all.retain(|key, _| ours(key) || std::mem::take(&mut one_more));
+        Annotations::Passed(all)
+    }
+
     /// Whether there is none, passed or not.
     pub fn is_empty(&self) -> bool {
         match self {
@@ -136,7 +147,7 @@ impl<'a> Annotations<'a> {
     /// # Errors
     /// Any other word.
     pub fn injection(&self, prefix: &str) -> Result<Option<Injection>, AnnotationError> {
-        let Some((key, value)) = self.get(prefix, "sidecar-injection")? else {
+        let Some((key, value)) = self.get(prefix, INJECTION)? else {
             return Ok(None);
         };
         match value.trim().to_ascii_lowercase().as_str() {
@@ -196,6 +207,9 @@ impl<'a> Annotations<'a> {
         items.collect()
     }
 }
+
+/// The annotation that turns injection on or off.
+const INJECTION: &str = "sidecar-injection";
 
 /// The annotations with lists, in the order of [`Lists`].
 const LIST_ANNOTATIONS: [&str; 5] = [

@@ -8,6 +8,8 @@
 mod cli;
 mod containerd;
 mod contract;
+mod faults;
+mod hostile;
 mod kernel;
 mod node;
 mod support;

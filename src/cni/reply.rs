@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use super::CniError;
 use super::request::{RequestError, SpecVersion};
 use crate::chain::Chain;
+use crate::config::lists::shown_up_to;
 use crate::netns::NetnsError;
 use crate::nft::NftError;
 use crate::plugin::PluginError;
@@ -43,16 +44,25 @@ pub fn versions(version: SpecVersion) -> String {
     })
 }
 
+/// No message is longer, in characters. The longest of ours that is of use
+/// names a path.
+const MESSAGE_MAX: usize = 1000;
+
+/// No version that means anything is longer, in bytes.
+const VERSION_MAX: usize = 64;
+
 /// The answer to a call that failed. `version` is what the configuration says,
-/// whether we speak it or not.
+/// whether we speak it or not. Whatever the message quotes, it is one line and
+/// of bounded length.
 pub fn failure(error: &CniError, version: Option<&str>) -> String {
     let newest = SpecVersion::V1_1_0.as_str();
     to_json(&ErrorReply {
         cni_version: version
+            .filter(|text| text.len() <= VERSION_MAX)
             .and_then(|text| Version::parse(text).ok())
             .unwrap_or_else(|| semver(newest)),
         code: code(error),
-        msg: &Chain(error).to_string(),
+        msg: &shown_up_to(&Chain(error).to_string(), MESSAGE_MAX),
         details: remedy(error),
     })
 }

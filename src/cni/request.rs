@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::config::lists::shown;
@@ -294,8 +295,13 @@ impl<'a> Conf<'a> {
     fn parse(stdin: &'a [u8]) -> Result<Self, RequestError> {
         let text =
             std::str::from_utf8(stdin).map_err(|source| RequestError::Input(source.to_string()))?;
-        let fields: BTreeMap<String, &'a RawValue> =
-            serde_json::from_str(text).map_err(|source| RequestError::Input(source.to_string()))?;
+        let fields: BTreeMap<String, &'a RawValue> = serde_json::from_str(text).map_err(
+            // where the kind is wrong, serde quotes all of the value
+            |source| match source.classify() {
+                Category::Data => RequestError::Input(format!("{} is not an object", shown(text))),
+                _ => RequestError::Input(source.to_string()),
+            },
+        )?;
         // Without a version the specification's first is meant.
         let version = match fields.get("cniVersion") {
             None => "0.1.0".to_owned(),
@@ -339,7 +345,7 @@ impl<'a> Conf<'a> {
             None => Ok(Annotations::NotPassed),
             Some(raw) => {
                 let path = format!("runtimeConfig.\"{CAPABILITY}\"");
-                Ok(Annotations::Passed(object(&path, raw)?.unwrap_or_default()))
+                Ok(Annotations::passed(object(&path, raw)?.unwrap_or_default()))
             }
         }
     }

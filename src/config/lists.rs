@@ -164,17 +164,25 @@ fn parse_decimal<T: FromStr>(text: &str) -> Option<T> {
 /// A value as messages show it: control characters escaped, cut after 64
 /// characters, so that no input can forge or flood a message.
 pub fn shown(value: &str) -> String {
-    const MOST: usize = 64;
+    shown_up_to(value, 64)
+}
+
+/// The same, cut after about so many characters, escapes counted as shown.
+pub fn shown_up_to(value: &str, most: usize) -> String {
     let mut out = String::new();
-    for (index, c) in value.chars().enumerate() {
-        if index == MOST {
+    let mut length = 0;
+    for c in value.chars() {
+        if length >= most {
             out.push('…');
             break;
         }
         if c.is_control() || is_format_control(c) {
-            out.extend(c.escape_default())
+            let escaped = c.escape_default();
+            length += escaped.len();
+            out.extend(escaped);
         } else {
-            out.push(c)
+            length += 1;
+            out.push(c);
         }
     }
     out

@@ -3,8 +3,11 @@
 //! Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
+use serde::Deserializer as _;
+use serde::de::{SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -52,7 +55,10 @@ impl<'a> Reader<'a> {
         expected: Expected,
         parse: impl FnOnce(Value) -> Option<T>,
     ) -> Result<T, ConfigError> {
+        // Nothing here is ever a list or an object: a large one is not even
+        // read, since as values it takes seventy times its text.
         self.raw
+            .filter(|raw| !raw.get().starts_with(['[', '{']))
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .and_then(parse)
             .ok_or_else(|| self.error(expected))
@@ -72,13 +78,22 @@ impl<'a> Reader<'a> {
         read: impl Fn(Self) -> Result<T, ConfigError>,
     ) -> Result<Option<Vec<T>>, ConfigError> {
         let Some(raw) = self.raw else { return Ok(None) };
-        let items: Vec<&'a RawValue> =
-            serde_json::from_str(raw.get()).map_err(|_| self.error(Expected::List))?;
-        let items = items.into_iter().enumerate().map(|(index, item)| {
+        let mut items = Vec::new();
+        let mut wrong = None;
+        let mut index = 0;
+        let read_item = |item| {
+            if wrong.is_some() {
+                return;
+            }
             // An item that is null is wrong, not missing.
-            read(Reader { path: format!("{}[{index}]", self.path), raw: Some(item) })
-        });
-        items.collect::<Result<_, _>>().map(Some)
+            match read(Reader { path: format!("{}[{index}]", self.path), raw: Some(item) }) {
+                Ok(item) => items.push(item),
+                Err(error) => wrong = Some(error),
+            }
+            index += 1;
+        };
+        each_item(raw.get(), read_item).map_err(|_| self.error(Expected::List))?;
+        wrong.map_or(Ok(Some(items)), Err)
     }
 
     /// An object; an empty one if missing.
@@ -189,19 +204,86 @@ fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
 
 /// JSON text in one form, whatever the blanks, the order of the fields and the
 /// escapes were: a runtime writes the configuration anew before it passes it on.
-pub(super) fn canonical(json: &str) -> String {
-    let value: Value = serde_json::from_str(json).unwrap_or(Value::Null);
-    sorted(value).to_string()
+/// Told piece by piece, since the whole of a long list as values would take
+/// seventy times its text.
+pub(super) fn canonical(json: &str, tell: &mut dyn FnMut(&str)) {
+    canonical_below(0, json, tell);
 }
 
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.into_iter().collect();
-            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Object(fields.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+/// Nothing of ours is nested deeper. What is stays as it came: it would cost a
+/// stack frame and a reading of all of it per level.
+const DEPTH_MAX: usize = 16;
+
+fn canonical_below(depth: usize, json: &str, tell: &mut dyn FnMut(&str)) {
+    if depth == DEPTH_MAX {
+        tell(json);
+    } else if json.starts_with('[') {
+        let mut between = "[";
+        let _ = each_item(json, |item| {
+            tell(between);
+            between = ",";
+            canonical_below(depth + 1, item.get(), tell);
+        });
+        tell(if between == "[" { "[]" } else { "]" });
+    } else if json.starts_with('{') {
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
+        let mut between = "{";
+        for (name, value) in &fields {
+            tell(between);
+            between = ",";
+            tell(&Value::from(name.as_str()).to_string());
+            tell(":");
+            canonical_below(depth + 1, value.get(), tell);
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        other => other,
+        tell(if between == "{" { "{}" } else { "}" });
+    } else {
+        tell(&serde_json::from_str(json).unwrap_or(Value::Null).to_string());
+    }
+}
+
+/// Hands on the items of a JSON list, one after the other.
+fn each_item<'a>(json: &'a str, each: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
+    struct Each<F>(F);
+
+    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Each<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
+            while let Some(item) = items.next_element()? {
+                (self.0)(item);
+            }
+            Ok(())
+        }
+    }
+
+    serde_json::Deserializer::from_str(json).deserialize_seq(Each(each))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_one_form(json: &str) -> String {
+        let mut text = String::new();
+        canonical(json, &mut |piece| text.push_str(piece));
+        text
+    }
+
+    #[test]
+    fn blanks_order_and_escapes_make_no_difference() {
+        let one = in_one_form(r#"{"b": [1, 2.50, "\u0061"], "a": {"y": null, "x": []}}"#);
+        assert_eq!(one, r#"{"a":{"x":[],"y":null},"b":[1,2.5,"a"]}"#);
+        assert_eq!(one, in_one_form(r#"{"a":{"x":[],"y":null},"b":[1,2.5,"a"]}"#));
+        assert_eq!(in_one_form("{ }"), "{}");
+    }
+
+    #[test]
+    fn no_nesting_is_too_deep() {
+        let deep = format!("{}{}", "[".repeat(300_000), "]".repeat(300_000));
+        assert_eq!(in_one_form(&deep), deep);
     }
 }

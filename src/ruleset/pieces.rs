@@ -28,6 +28,12 @@ const PRIORITY_NAT: i32 = -100;
 /// filter chains: where iptables' filter table hooks in (`NF_IP_PRI_FILTER`).
 const PRIORITY_FILTER: i32 = 0;
 
+/// More ports than this become several sets. The kernel keeps ports (keys of
+/// two bytes) in a bitmap with a list beside it, and walks that list for each
+/// new one (`nft_bitmap_elem_find` in `net/netfilter/nft_set_bitmap.c`): one
+/// set of all odd ports, which any pod's annotation may ask for, costs seconds.
+const PORTS_PER_SET: usize = 1024;
+
 /// The names that a generation of chains goes by.
 pub(super) struct Names {
     pub(super) inbound: &'static str,
@@ -272,17 +278,27 @@ impl<'a> Builder<'a> {
     }
 
     fn ports(&mut self, list: &[PortRange], provenance: Provenance) -> Vec<Rule> {
+        let mut list = list.to_vec();
+        list.sort_unstable();
+        list.dedup();
         let ranges = list.iter().map(|range| (range.first().into(), range.last().into()));
         let mut rules = Vec::new();
         for (len, block) in blocks(ranges, 16).into_iter().rev() {
-            let ports: Vec<u16> = block.into_iter().map(|port| port as u16).collect();
-            let value = match ports[..] {
-                [port] => Operand::One(port),
-                _ => self
-                    .set(set_name(provenance, (len < 16).then_some(len)), Elements::Ports(ports)),
-            };
-            let excluded = [Match::Tcp, port_match(len, value)];
-            rules.push(listed(excluded, Verdict::Return, provenance));
+            for (part, block) in block.chunks(PORTS_PER_SET).enumerate() {
+                let value = match block[..] {
+                    [port] => Operand::One(port as u16),
+                    _ => {
+                        let ports = block.iter().map(|port| *port as u16).collect();
+                        let mut name = set_name(provenance, (len < 16).then_some(len));
+                        if part > 0 {
+                            name += &format!("_part{}", part + 1);
+                        }
+                        self.set(name, Elements::Ports(ports))
+                    }
+                };
+                let excluded = [Match::Tcp, port_match(len, value)];
+                rules.push(listed(excluded, Verdict::Return, provenance));
+            }
         }
         rules
     }

@@ -8,10 +8,12 @@ mod failure;
 mod ipv6;
 mod lifecycle;
 mod selection;
+mod soak;
 mod traffic;
 mod userns;
 mod verbs;
 mod versions;
+mod withdrawn;
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 mod commit;
 mod damage;
 mod guards;
+mod neighbours;
 mod random;
 mod refusals;
 mod samples;

@@ -21,6 +21,7 @@ pub(crate) fn binary() -> PathBuf {
 pub(crate) struct Call {
     env: BTreeMap<String, OsString>,
     stdin: Vec<u8>,
+    under: Vec<OsString>,
 }
 
 /// How a call ended.
@@ -50,7 +51,7 @@ impl Call {
             ),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.into()));
-        Call { env: env.into(), stdin: conf.to_string().into_bytes() }
+        Call { env: env.into(), stdin: conf.to_string().into_bytes(), under: Vec::new() }
     }
 
     /// With another value for a variable.
@@ -76,9 +77,18 @@ impl Call {
         self
     }
 
+    /// Run by a program that takes a command line as its last arguments, like
+    /// strace or prlimit. Its path must be absolute.
+    pub(crate) fn under<W: Into<OsString>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.under = words.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Runs it.
     pub(crate) fn run(&self) -> Answer {
-        let mut child = Command::new(binary())
+        let words: Vec<OsString> = self.under.iter().cloned().chain([binary().into()]).collect();
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
             .env_clear()
             .envs(&self.env)
             .stdin(Stdio::piped())

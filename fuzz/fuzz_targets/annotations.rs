@@ -1,0 +1,39 @@
+//! A pod's annotations: a JSON object, or one text for every list.
+#![no_main]
+
+use std::collections::BTreeMap;
+
+use libfuzzer_sys::fuzz_target;
+use osm_cni::pod::{Annotations, PodUid};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+const PREFIX: &str = "openservicemesh.io";
+const NAMES: [&str; 6] = [
+    "sidecar-injection",
+    "outbound-port-exclusion-list",
+    "inbound-port-exclusion-list",
+    "outbound-ip-range-exclusion-list",
+    "outbound-ip-range-inclusion-list",
+    "outbound-uid-exclusion-list",
+];
+
+fn read(text: &str) {
+    let Ok(all) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else { return };
+    let annotations = Annotations::Passed(all);
+    let _ = annotations.list_keys(PREFIX);
+    for error in [annotations.injection(PREFIX).err(), annotations.lists(PREFIX).err()] {
+        let message = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.chars().count() < 400 && !message.contains(char::is_control));
+    }
+}
+
+fuzz_target!(|text: &str| {
+    read(text);
+    for name in NAMES {
+        read(&json!({ format!("{PREFIX}/{name}"): text }).to_string());
+    }
+    if let Some(uid) = PodUid::new(text) {
+        assert!(!uid.as_str().contains(['/', '.', '\0']));
+    }
+});

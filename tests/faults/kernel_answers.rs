@@ -1,0 +1,51 @@
+//! Answers of the kernel that were never seen from one: strace writes other
+//! bytes over what was received. Whatever they say, the plugin neither panics
+//! nor takes something else for success.
+
+use super::Pod;
+use crate::support::strace;
+
+/// Holds the law for an ADD with each of these injections. All at once: a
+/// damaged answer is waited for until the plugin's patience ends.
+fn hold_the_law(injections: Vec<String>) -> usize {
+    let told: usize = std::thread::scope(|scope| {
+        let runs = injections.iter().map(|what| {
+            scope.spawn(move || {
+                let pod = Pod::new();
+                let (answer, _) = strace::inject(&pod.call("ADD"), what);
+                pod.assert_lawful(what, &answer, "");
+                pod.assert_recovers(what);
+                usize::from(answer.status == Some(1))
+            })
+        });
+        let runs: Vec<_> = runs.collect();
+        runs.into_iter().map(|run| run.join().expect("the law holds")).sum()
+    });
+    println!("{told} of {} were told", injections.len());
+    told
+}
+
+#[test]
+fn damaged_answers_are_told_or_ignored_but_never_believed() {
+    let zeros = "00".repeat(36);
+    let ones = "ff".repeat(36);
+    // a message that claims more bytes than there are, one with fewer than a
+    // header, one that claims to be a finished dump
+    let long = format!("ffffff7f02000000{}", "00".repeat(28));
+    let short = format!("0400000002000000{}", "00".repeat(28));
+    let done = format!("2400000003000000{}", "00".repeat(28));
+    let starts = [&zeros, &ones, &long, &short, &done];
+    // strace writes the bytes over the start of what was received
+    let poke =
+        |nth: u32| starts.map(|bytes| format!("recvfrom:poke_exit=@arg2={bytes}:when={nth}"));
+    let told = hold_the_law((1..=3).flat_map(poke).collect());
+    assert!(told > 0, "no damaged answer was told");
+}
+
+#[test]
+fn an_answer_cut_short_is_not_success() {
+    let cut = |nth: u32| {
+        [0, 1, 15, 16, 17, 20].map(|length| format!("recvfrom:retval={length}:when={nth}"))
+    };
+    hold_the_law((1..=3).flat_map(cut).collect());
+}

@@ -1,0 +1,160 @@
+//! The node around an ADD is in a bad state: the log's disk, the descriptors,
+//! the pipes.
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Pod, RULES};
+use crate::support::host;
+
+/// A file system of one page, or one that cannot be written; gone when dropped.
+struct Tmpfs {
+    dir: tempfile::TempDir,
+}
+
+impl Tmpfs {
+    fn new(options: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().to_string_lossy();
+        host::run(&["mount", "-t", "tmpfs", "-o", options, "osmt", &path]);
+        Tmpfs { dir }
+    }
+
+    fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = host::try_run(&["umount", "-l", &self.dir.path().to_string_lossy()]);
+    }
+}
+
+/// ADD goes well whatever becomes of the log.
+#[track_caller]
+fn add_with_log(log: &Path) {
+    let mut pod = Pod::new();
+    pod.conf["logFile"] = json!(log);
+    let answer = pod.call("ADD").run();
+    assert_eq!(answer.status, Some(0), "{}: {answer:?}", log.display());
+    assert_eq!(pod.rules(), RULES);
+    pod.call("CHECK").run().ok();
+    pod.remove();
+}
+
+#[test]
+fn a_log_that_cannot_be_written_stops_nothing() {
+    let full = Tmpfs::new("size=4k");
+    host::write(&full.path().join("filler"), [0; 4096]);
+    add_with_log(&full.path().join("osm-cni.log"));
+
+    let no_inodes = Tmpfs::new("size=64k,nr_inodes=1");
+    add_with_log(&no_inodes.path().join("osm-cni.log"));
+
+    let read_only = Tmpfs::new("ro");
+    add_with_log(&read_only.path().join("osm-cni.log"));
+    add_with_log(&read_only.path().join("below/osm-cni.log"));
+
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    add_with_log(dir.path());
+    add_with_log(Path::new("/dev/full"));
+    add_with_log(Path::new("/proc/osm-cni.log"));
+    let pipe = dir.path().join("pipe");
+    host::run(&["mkfifo", &pipe.to_string_lossy()]);
+    add_with_log(&pipe);
+    std::os::unix::fs::symlink("/etc/osm-cni-never.log", dir.path().join("link")).expect("a link");
+    add_with_log(&dir.path().join("link"));
+    assert!(!Path::new("/etc/osm-cni-never.log").exists(), "a link was followed");
+}
+
+#[test]
+fn a_missing_log_directory_is_made_and_the_log_is_the_owners_alone() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log = dir.path().join("a/b/osm-cni.log");
+    add_with_log(&log);
+    let mode = std::fs::metadata(&log).expect("the log").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+}
+
+/// The plugin's own command line, run by a shell that first does `how`.
+fn shell(how: &str) -> [OsString; 4] {
+    ["/bin/sh", "-c", &format!("{how} exec \"$0\" \"$@\""), "/usr/bin/env"].map(Into::into)
+}
+
+#[test]
+fn an_answer_that_nobody_takes_leaves_all_rules() {
+    let pod = Pod::new();
+    // Closed: Rust's start-up opens /dev/null in its place, so all goes well.
+    let answer = pod.call("ADD").under(shell("exec >&-;")).run();
+    assert_eq!((answer.status, pod.rules().as_str()), (Some(0), RULES));
+    pod.remove();
+    // No room behind it: the runtime has no answer, and must be told so.
+    let answer = pod.call("ADD").under(shell("exec >/dev/full;")).run();
+    assert_eq!((answer.status, pod.rules().as_str()), (Some(1), RULES));
+    pod.assert_recovers("a full standard output");
+    // All of it closed.
+    let answer = pod.call("ADD").under(shell("exec >&- 2>&- <&-;")).run();
+    assert_eq!(answer.status, Some(1), "without input there is nothing to do: {answer:?}");
+    pod.assert_recovers("closed standard streams");
+}
+
+#[test]
+fn without_free_descriptors_an_add_fails_and_says_so() {
+    let pod = Pod::new();
+    let limit = |count: u32| -> Vec<OsString> {
+        vec!["/usr/bin/prlimit".into(), format!("--nofile={count}:{count}").into()]
+    };
+    let mut refused = 0;
+    for count in 0..12 {
+        let answer = pod.call("ADD").under(limit(count)).run();
+        pod.assert_lawful(&format!("{count} descriptors"), &answer, "");
+        if answer.status == Some(1) {
+            answer.error(5);
+            refused += 1;
+        }
+        pod.assert_recovers(&format!("{count} descriptors"));
+        pod.remove();
+    }
+    assert!(refused > 0, "a limit of descriptors was never met");
+}
+
+#[test]
+fn without_memory_an_add_ends_and_leaves_nothing() {
+    let pod = Pod::new();
+    for kib in [0, 64, 128, 256, 400, 512, 640, 768, 1024, 2048, 4096] {
+        let limit = format!("--data={}", kib * 1024);
+        let answer = pod.call("ADD").under(["/usr/bin/prlimit", &limit]).run();
+        let what = format!("{kib} KiB of memory");
+        pod.assert_lawful(&what, &answer, "");
+        pod.assert_recovers(&what);
+        pod.remove();
+    }
+}
+
+/// The plugin takes times with the monotonic clock, which cannot be set; the
+/// wall clock only stamps the log's lines (in simplelog). So a jump of it can't
+/// meet an ADD. No room on an ADD's path asks for the wall clock:
+#[test]
+fn an_add_does_not_ask_for_the_wall_clock() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut places: Vec<PathBuf> =
+        ["cni", "nft", "config", "ruleset"].iter().map(|room| src.join(room)).collect();
+    let files = ["plugin", "policy", "pod", "kubelet", "netns", "journal", "config", "main"];
+    places.extend(files.iter().map(|file| src.join(format!("{file}.rs"))));
+    let mut read = 0;
+    while let Some(path) = places.pop() {
+        if path.is_dir() {
+            places.extend(host::names_in(&path).iter().map(|name| path.join(name)));
+            continue;
+        }
+        let text = std::fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert!(!text.contains("SystemTime"), "{}", path.display());
+        read += 1;
+    }
+    assert!(read > 20, "only {read} files");
+}
