@@ -22,7 +22,7 @@ use super::data::{self, PortKey, SetKind, UidKey};
 use super::wire::{self, HEADER, ne_u16, ne_u32};
 use crate::ruleset::{
     Chain, ChainKind, Elements, Family, Hook, HookPoint, InterfacePattern, Match, Op, Operand,
-    Rule, Ruleset, Set, TABLE, Table, Verdict,
+    Rule, Ruleset, Set, TABLE, Table, Verdict, text,
 };
 
 /// Bytes of elements in one message at most: an attribute's length has 16
@@ -208,7 +208,7 @@ impl fmt::Display for Described<'_> {
                 let rule = chain.and_then(|chain| chain.rules.get(rule));
                 match (rule, table(index)) {
                     (Some(rule), Some(table)) => {
-                        write!(f, ": {}", super::rule_text(rule, table.family))
+                        write!(f, ": {}", text::rule(rule, table.family))
                     }
                     _ => Ok(()),
                 }

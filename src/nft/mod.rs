@@ -17,10 +17,3 @@ pub use decode::Installed;
 pub use encode::Batch;
 pub use error::{NftError, Refusal};
 pub use socket::{NftSocket, TableOwner};
-
-use crate::ruleset::{Family, Rule};
-
-/// A rule in words, for messages.
-fn rule_text(rule: &Rule, family: Family) -> String {
-    format!("{} {rule:?}", family.as_str())
-}

@@ -1,5 +1,6 @@
 //! The contract that runtimes rely on: the binary as a process, every verb and
 //! version, every error code.
 
+mod attachment;
 mod bad_input;
 mod verbs;
