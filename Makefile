@@ -10,7 +10,7 @@ BINARY := target/release/osm-cni
 # The variable that cargo reads flags for one target from.
 FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 
-.PHONY: help build demo test lint test-all clean
+.PHONY: help build demo test lint test-all bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,6 +36,14 @@ lint: ## format, clippy, docs and shell scripts
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --quiet
 	shellcheck scripts/*.sh .ci/run
+
+bench: ## how long it takes, beside what it replaces and the floors below
+	@scripts/needs.sh bench
+	@$(MAKE) --no-print-directory build
+	$(FLAGS)='-C target-feature=+crt-static' cargo build --release --locked --quiet \
+	    --target $(TARGET) --example floor-empty --example floor-minimal --example launch
+	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_FLOORS=$(CURDIR)/target/$(TARGET)/release/examples \
+	    cargo run --locked --quiet --example bench $(ROUNDS)
 
 clean: ## removes what was built
 	cargo clean

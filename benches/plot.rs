@@ -60,9 +60,9 @@ pub(crate) fn svg(report: &Report) -> String {
     let panels = [processes, connections];
     let height: f64 = panels.iter().map(Panel::height).sum::<f64>() + 10.0;
     let mut out = format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">
 <rect width="{WIDTH}" height="{height}" fill="#ffffff"/>
-"#
+"##
     );
     let mut y = 10.0;
     for panel in &panels {

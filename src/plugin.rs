@@ -58,13 +58,15 @@ pub struct Report {
 pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, Some(result))?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
-    let mut kernel = enter(attachment)?;
+    let (kernel, batch) =
+        open(attachment)?.run_beside(NftSocket::open, || encode::create(&ruleset));
+    let mut kernel = kernel??;
     let mut present = kernel.owner(Family::Ip)?;
     // A table of ours that today's settings have no use for goes as well.
     let stale = ruleset.table(Family::Ip6).is_none()
         && matches!(kernel.owner(Family::Ip6), Ok(TableOwner::Ours(_)));
     if present == TableOwner::NoTable && !stale {
-        match kernel.commit(&encode::create(&ruleset)) {
+        match kernel.commit(&batch) {
             // Another ADD was faster.
             Err(NftError::Refused(refusal)) if refusal.errno == Errno::EEXIST => {
                 present = kernel.owner(Family::Ip)?;
@@ -204,11 +206,14 @@ fn plan(
     Ok((plan, report))
 }
 
+/// The pod's network namespace.
+fn open(attachment: &Attachment<'_>) -> Result<Netns, NetnsError> {
+    Netns::open(attachment.netns.as_deref().unwrap_or(Path::new("")))
+}
+
 /// A socket to nf_tables in the pod's network namespace.
 fn enter(attachment: &Attachment<'_>) -> Result<NftSocket, PluginError> {
-    let path = attachment.netns.as_deref().unwrap_or(Path::new(""));
-    let netns = Netns::open(path)?;
-    Ok(netns.run(NftSocket::open)??)
+    Ok(open(attachment)?.run(NftSocket::open)??)
 }
 
 /// Multus calls us once per interface of a pod; the first one's table stays.

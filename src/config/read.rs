@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -26,7 +27,10 @@ pub struct ConfigError {
 /// A value that may be missing, and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
-    path: String,
+    path: Rc<str>,
+    /// Which item of the list at `path`; lists may be long, so nothing is
+    /// formatted until it is wrong.
+    item: Option<usize>,
     raw: Option<&'a RawValue>,
 }
 
@@ -38,13 +42,20 @@ pub(super) struct Object<'a> {
 
 impl<'a> Reader<'a> {
     /// The value at `path`; `null` is as good as missing.
-    pub(super) fn new(path: impl Into<String>, raw: Option<&'a RawValue>) -> Self {
-        Reader { path: path.into(), raw: raw.filter(|raw| raw.get() != "null") }
+    pub(super) fn new(path: impl Into<Rc<str>>, raw: Option<&'a RawValue>) -> Self {
+        Reader { path: path.into(), item: None, raw: raw.filter(|raw| raw.get() != "null") }
+    }
+
+    fn path_text(&self) -> String {
+        match self.item {
+            None => self.path.to_string(),
+            Some(item) => format!("{}[{item}]", self.path),
+        }
     }
 
     fn error(&self, expected: Expected) -> ConfigError {
         let value = self.raw.map_or("null", RawValue::get);
-        ConfigError { path: self.path.clone(), value: shown(value), expected }
+        ConfigError { path: self.path_text(), value: shown(value), expected }
     }
 
     fn parse<T>(
@@ -76,7 +87,7 @@ impl<'a> Reader<'a> {
             serde_json::from_str(raw.get()).map_err(|_| self.error(Expected::List))?;
         let items = items.into_iter().enumerate().map(|(index, item)| {
             // An item that is null is wrong, not missing.
-            read(Reader { path: format!("{}[{index}]", self.path), raw: Some(item) })
+            read(Reader { path: self.path.clone(), item: Some(index), raw: Some(item) })
         });
         items.collect::<Result<_, _>>().map(Some)
     }
@@ -89,7 +100,7 @@ impl<'a> Reader<'a> {
                 serde_json::from_str(raw.get()).map_err(|_| self.error(Expected::Object))?
             }
         };
-        Ok(Object { path: self.path.clone(), fields })
+        Ok(Object { path: self.path_text(), fields })
     }
 
     /// One of these words; the first if missing.
@@ -190,18 +201,74 @@ fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
 /// JSON text in one form, whatever the blanks, the order of the fields and the
 /// escapes were: a runtime writes the configuration anew before it passes it on.
 pub(super) fn canonical(json: &str) -> String {
-    let value: Value = serde_json::from_str(json).unwrap_or(Value::Null);
-    sorted(value).to_string()
+    let mut out = String::with_capacity(json.len());
+    write_canonical(json, DEPTH_MAX, &mut out);
+    out
 }
 
-fn sorted(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.into_iter().collect();
-            fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-            Value::Object(fields.into_iter().map(|(name, value)| (name, sorted(value))).collect())
+/// As deep as serde_json reads values.
+const DEPTH_MAX: usize = 128;
+
+/// Objects and arrays are only taken apart and plain values copied, since the
+/// lists may be long; what is nested too deeply becomes `null`.
+fn write_canonical(json: &str, depth: usize, out: &mut String) {
+    match json.as_bytes().first() {
+        _ if depth == 0 => out.push_str("null"),
+        Some(b'{') => {
+            let fields: BTreeMap<String, &RawValue> =
+                serde_json::from_str(json).unwrap_or_default();
+            out.push('{');
+            for (index, (name, value)) in fields.into_iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                out.push_str(&Value::String(name).to_string());
+                out.push(':');
+                write_canonical(value.get(), depth - 1, out);
+            }
+            out.push('}');
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(sorted).collect()),
-        other => other,
+        Some(b'[') => {
+            let items: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
+            out.push('[');
+            for (index, item) in items.into_iter().enumerate() {
+                out.push_str(if index == 0 { "" } else { "," });
+                write_canonical(item.get(), depth - 1, out);
+            }
+            out.push(']');
+        }
+        _ if is_plain(json) => out.push_str(json),
+        _ => {
+            let value: Value = serde_json::from_str(json).unwrap_or(Value::Null);
+            out.push_str(&value.to_string());
+        }
+    }
+}
+
+/// Whether there is one way only to write this value: a string without escapes
+/// or a whole number that is not large.
+fn is_plain(json: &str) -> bool {
+    let string = json.starts_with('"') && !json.contains('\\');
+    string || (json.len() <= 18 && json.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_one_form() {
+        let forms = [
+            (r#"{"b": [1, 20 ], "a": {"y":null,"x":{}}}"#, r#"{"a":{"x":{},"y":null},"b":[1,20]}"#),
+            (r#"[ "\u0061\/", "ä", -0, 1e2, [] ]"#, r#"["a/","ä",-0.0,100.0,[]]"#),
+            (r#"{"a":1,"a":2}"#, r#"{"a":2}"#),
+        ];
+        for (json, form) in forms {
+            assert_eq!(canonical(json), form);
+        }
+    }
+
+    #[test]
+    fn nesting_is_never_followed_to_the_end_of_the_stack() {
+        let json = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert_eq!(canonical(&json).len(), 2 * DEPTH_MAX + 4);
     }
 }

@@ -28,6 +28,12 @@ const PRIORITY_NAT: i32 = -100;
 /// filter chains: where iptables' filter table hooks in (`NF_IP_PRI_FILTER`).
 const PRIORITY_FILTER: i32 = 0;
 
+/// Ports in one set at most; a longer list becomes several. The kernel keeps
+/// ports in a bitmap, and looks for duplicates in a list beside it, one by one
+/// (`nft_bitmap_insert` in `net/netfilter/nft_set_bitmap.c`): ten thousand in
+/// one set take a third of a second.
+const PORTS_PER_SET: usize = 256;
+
 /// The names that a generation of chains goes by.
 pub(super) struct Names {
     pub(super) inbound: &'static str,
@@ -275,14 +281,21 @@ impl<'a> Builder<'a> {
         let ranges = list.iter().map(|range| (range.first().into(), range.last().into()));
         let mut rules = Vec::new();
         for (len, block) in blocks(ranges, 16).into_iter().rev() {
-            let ports: Vec<u16> = block.into_iter().map(|port| port as u16).collect();
-            let value = match ports[..] {
-                [port] => Operand::One(port),
-                _ => self
-                    .set(set_name(provenance, (len < 16).then_some(len)), Elements::Ports(ports)),
-            };
-            let excluded = [Match::Tcp, port_match(len, value)];
-            rules.push(listed(excluded, Verdict::Return, provenance));
+            for (index, part) in block.chunks(PORTS_PER_SET).enumerate() {
+                let ports: Vec<u16> = part.iter().map(|port| *port as u16).collect();
+                let value = match ports[..] {
+                    [port] => Operand::One(port),
+                    _ => {
+                        let mut name = set_name(provenance, (len < 16).then_some(len));
+                        if index > 0 {
+                            name.push_str(&format!("_part{}", index + 1));
+                        }
+                        self.set(name, Elements::Ports(ports))
+                    }
+                };
+                let excluded = [Match::Tcp, port_match(len, value)];
+                rules.push(listed(excluded, Verdict::Return, provenance));
+            }
         }
         rules
     }
