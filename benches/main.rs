@@ -46,7 +46,7 @@ fn main() -> io::Result<()> {
     let binary = fs::metadata(&files.binary)?.len();
     let image = report::image_size(binary);
     let report = Report { rows, crowds, pods, binary, image, machine: machine()? };
-    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches");
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::write(here.join("results.md"), report.to_string())?;
     fs::write(here.join("results.svg"), plot::svg(&report))?;
     print!("{report}");

@@ -12,7 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use log::LevelFilter;
+use log::{Level, LevelFilter};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
 
@@ -26,6 +26,9 @@ pub const ROTATE_AT: u64 = 10 << 20;
 
 /// The log's target for the line per call, which no level holds back.
 const CALL: &str = "call";
+
+/// The log's target for everything else that is ours, not the libraries'.
+const OURS: &str = "osm_cni";
 
 /// One call, as it stands in the log: `verb=ADD container=… decision=redirect …`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -67,11 +70,13 @@ pub fn open(settings: &LogSettings) {
             .set_location_level(LevelFilter::Off)
             .build()
     };
-    let ours: Config = plain(ConfigBuilder::new().add_filter_allow_str("osm_cni"));
+    let ours: Config = plain(ConfigBuilder::new().add_filter_allow_str(OURS));
     let calls: Config = plain(ConfigBuilder::new().add_filter_allow_str(CALL));
+    let both: Config =
+        plain(ConfigBuilder::new().add_filter_allow_str(OURS).add_filter_allow_str(CALL));
     let level = settings.level.min(LevelFilter::Warn);
     let mut loggers: Vec<Box<dyn SharedLogger>> =
-        vec![WriteLogger::new(level, ours.clone(), LineWriter::new(io::stderr()))];
+        vec![WriteLogger::new(level, both, LineWriter::new(io::stderr()))];
     let open = |path: &Path| open_file(path).and_then(|file| Ok((file.try_clone()?, file)));
     if let Some((file, copy)) = settings.file.as_deref().and_then(|path| open(path).ok()) {
         // One write per line: many calls append to the file at once.
@@ -161,10 +166,12 @@ impl CallLine {
         self.error = Some(Chain(error).to_string());
     }
 
-    /// Writes the line, with the time that the call took.
+    /// Writes the line, with the time that the call took; a failed call's goes
+    /// to stderr as well.
     pub fn write(&mut self, took: Duration) {
         self.us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        log::info!(target: CALL, "{self}");
+        let level = if self.code.is_some() { Level::Error } else { Level::Info };
+        log::log!(target: CALL, level, "{self}");
     }
 
     /// Reads a line of the log; none if it is not a call's.

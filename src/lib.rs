@@ -20,7 +20,7 @@
 //!
 //! Side effects are confined to the doors: [`netns`] (enters a namespace),
 //! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
-//! directories), [`journal`] (writes the log) and `node` (writes the node's
+//! directories), [`journal`] (writes the log) and [`node`] (writes the node's
 //! files). All other rooms are functions of their arguments.
 
 pub mod chain;
@@ -31,6 +31,7 @@ pub mod journal;
 pub mod kubelet;
 pub mod netns;
 pub mod nft;
+pub mod node;
 pub mod plugin;
 pub mod pod;
 pub mod policy;

@@ -1,6 +1,23 @@
 //! Face 2, the operator's command line: one file per verb. Results go to
 //! stdout, errors to stderr; exit codes are 0 done, 1 failed, 2 wrong usage.
 
+mod cache;
+mod connection;
+mod explain;
+mod inspect;
+mod install;
+mod installed;
+mod json;
+mod mermaid;
+mod options;
+mod paint;
+mod pod_options;
+mod render;
+mod uninstall;
+mod validate;
+mod view;
+mod words;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -60,7 +77,8 @@ the CNI plugin that a container runtime calls.
 /// Runs one command; `args` begin with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut args = lexopt::Parser::from_iter(args);
-    let mut out = io::stdout().lock();
+    // Not locked: `install` passes the plugin's log on from another thread.
+    let mut out = io::stdout();
     let result = dispatch(&mut args, &mut out).and_then(|()| Ok(out.flush()?));
     let (code, message) = match result {
         Ok(()) => return ExitCode::SUCCESS,
@@ -77,12 +95,26 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// Tells the operator what is odd but does no harm.
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        // Nobody is left to tell if stderr is closed.
+        let _ = writeln!(io::stderr(), "osm-cni: {warning}");
+    }
+}
+
 fn dispatch(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
     match args.next()? {
         Some(Short('h') | Long("help")) => Ok(out.write_all(HELP.as_bytes())?),
         Some(Short('V') | Long("version")) => {
             Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?)
         }
+        Some(Value(verb)) if verb == "inspect" => inspect::run(args, out),
+        Some(Value(verb)) if verb == "render" => render::run(args, out),
+        Some(Value(verb)) if verb == "explain" => explain::run(args, out),
+        Some(Value(verb)) if verb == "validate" => validate::run(args, out),
+        Some(Value(verb)) if verb == "install" => install::run(args, out),
+        Some(Value(verb)) if verb == "uninstall" => uninstall::run(args, out),
         Some(Value(verb)) => Err(CliError::Usage(format!("there is no command {verb:?}"))),
         Some(other) => Err(other.unexpected().into()),
         None => Err(CliError::Usage("a command is needed".to_owned())),

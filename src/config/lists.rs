@@ -182,6 +182,6 @@ pub fn shown(value: &str) -> String {
 
 /// Invisible characters that change how the text around them is shown: line
 /// separators, and the overrides of the writing direction.
-fn is_format_control(c: char) -> bool {
+pub fn is_format_control(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }

@@ -159,24 +159,33 @@ impl InstalledRule {
 }
 
 /// Reads the datagrams of a dump, one behind the other: tables, chains, sets,
-/// elements and rules in any order that has parents before children. Objects
-/// of other tables are skipped.
+/// elements and rules in any order that has parents before children; a table
+/// that comes again begins anew. Objects of other tables are skipped.
 pub fn installed(dump: &[u8]) -> Installed {
+    installed_checked(dump).0
+}
+
+/// The same, and whether an element came twice. The kernel's hash tables grow
+/// in the background; a dump that meets one doing so repeats some elements and
+/// leaves out as many others.
+pub(super) fn installed_checked(dump: &[u8]) -> (Installed, bool) {
     let mut installed = Installed::default();
+    let mut repeated = false;
     for message in Messages(dump) {
         let Some(family) = family(&message) else { continue };
         if message.nft_kind() == Some(NFT_MSG_NEWTABLE) {
-            if installed.table(family).is_none() {
-                installed.tables.extend(new_table(family, &message.attributes()));
+            if let Some(table) = new_table(family, &message.attributes()) {
+                installed.tables.retain(|table| table.family != family);
+                installed.tables.push(table);
             }
             continue;
         }
         let table = installed.tables.iter_mut().find(|table| table.family == family);
         let (Some(kind), Some(table)) = (message.nft_kind(), table) else { continue };
-        table.add(kind, &message.attributes());
+        repeated |= table.add(kind, &message.attributes());
     }
     installed.tables.sort_by_key(|table| table.family);
-    installed
+    (installed, repeated)
 }
 
 /// The comment of a table's message.
@@ -223,23 +232,26 @@ fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
 }
 
 impl InstalledTable {
-    fn add(&mut self, kind: u32, object: &Attributes<'_>) {
+    /// Adds an object that is in this table; whether it is an element that is
+    /// there already.
+    fn add(&mut self, kind: u32, object: &Attributes<'_>) -> bool {
         let table = match kind {
             NFT_MSG_NEWCHAIN => NFTA_CHAIN_TABLE,
             NFT_MSG_NEWSET => NFTA_SET_TABLE,
             NFT_MSG_NEWSETELEM => NFTA_SET_ELEM_LIST_TABLE,
             NFT_MSG_NEWRULE => NFTA_RULE_TABLE,
-            _ => return,
+            _ => return false,
         };
         if !is_ours(object, table) {
-            return;
+            return false;
         }
         match kind {
             NFT_MSG_NEWCHAIN => self.chains.extend(new_chain(object)),
             NFT_MSG_NEWSET => self.add_set(object),
-            NFT_MSG_NEWSETELEM => self.add_elements(object),
+            NFT_MSG_NEWSETELEM => return self.add_elements(object).unwrap_or_default(),
             _ => self.add_rule(object),
         }
+        false
     }
 
     fn add_set(&mut self, set: &Attributes<'_>) {
@@ -250,20 +262,24 @@ impl InstalledTable {
         }
     }
 
-    fn add_elements(&mut self, list: &Attributes<'_>) {
-        let name = list.find(NFTA_SET_ELEM_LIST_SET).and_then(|name| name.text());
-        let Some(set) = self.sets.iter_mut().find(|set| Some(&*set.name) == name) else { return };
-        let Some(elements) = list.find(NFTA_SET_ELEM_LIST_ELEMENTS) else { return };
-        let elements = elements.nested().filter(|element| element.kind == NFTA_LIST_ELEM);
-        let keys = elements.map(|element| {
+    fn add_elements(&mut self, list: &Attributes<'_>) -> Option<bool> {
+        let name = list.find(NFTA_SET_ELEM_LIST_SET)?.text()?;
+        let set = self.sets.iter_mut().find(|set| set.name == name)?;
+        let elements = list.find(NFTA_SET_ELEM_LIST_ELEMENTS)?.nested();
+        let keys = elements.filter(|element| element.kind == NFTA_LIST_ELEM).map(|element| {
             let key = element.nested().find(NFTA_SET_ELEM_KEY)?.nested().find(NFTA_DATA_VALUE)?;
             Some(key.value)
         });
+        let keys: Option<Vec<_>> = keys.collect();
         let kind = SetKind::of(&set.elements);
-        match keys.collect::<Option<Vec<_>>>().and_then(|keys| kind.elements(&keys)) {
-            Some(more) => data::merge(&mut set.elements, more),
-            None => self.foreign.push(format!("elements of set {}", set.name)),
-        }
+        let Some((more, count)) = keys.and_then(|keys| Some((kind.elements(&keys)?, keys.len())))
+        else {
+            self.foreign.push(format!("element of set {name}"));
+            return None;
+        };
+        let count = set.elements.len() + count;
+        data::merge(&mut set.elements, more);
+        Some(set.elements.len() != count)
     }
 
     fn add_rule(&mut self, rule: &Attributes<'_>) {

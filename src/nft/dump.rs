@@ -3,6 +3,9 @@
 //!
 //! Speaks through [`NftSocket`] only.
 
+use std::thread;
+use std::time::Duration;
+
 use nix::errno::Errno;
 use rustables::sys::{
     NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_GETSET, NFT_MSG_GETSETELEM, NFT_MSG_GETTABLE,
@@ -16,8 +19,8 @@ use super::socket::{NftSocket, Unanswered, is_absent};
 use super::wire::Message;
 use crate::ruleset::{Family, TABLE};
 
-/// How often a dump is begun anew because others changed the ruleset.
-const TRIES: u32 = 10;
+/// How often a dump is begun anew because the ruleset was in motion.
+const TRIES: u32 = 20;
 
 const DOING: &str = "read the rules";
 
@@ -27,11 +30,19 @@ impl NftSocket {
     /// # Errors
     /// [`NftError::Unreadable`], [`NftError::Changing`], [`NftError::Socket`].
     pub fn installed(&mut self) -> Result<Installed, NftError> {
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
+            // the first time at once; what changes is given some time
+            if tried > 0 {
+                thread::sleep(Duration::from_millis(tried.into()));
+            }
             let mut dump = Dump::default();
             match self.dump(&mut dump) {
-                Ok(()) if dump.consistent => return Ok(decode::installed(&dump.bytes)),
-                Ok(()) => {}
+                Ok(()) => {
+                    let (installed, repeated) = decode::installed_checked(&dump.bytes);
+                    if dump.consistent && !repeated {
+                        return Ok(installed);
+                    }
+                }
                 // interrupted, or an object went away between two questions
                 Err(Unanswered::Errno(Errno::EINTR | Errno::ENOENT)) => {}
                 Err(unanswered) => return Err(unanswered.doing(DOING)),

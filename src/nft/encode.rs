@@ -4,25 +4,19 @@
 //! Pure. The bytes are rustables' doing; what nft itself sends for the same
 //! sentence is the model, so that `nft list` shows it and can load it again.
 
+mod rule;
+
 use std::fmt;
 
-use rustables::data_type::{DataType, ip_to_vec};
-use rustables::expr::{
-    Bitwise, Cmp, CmpOp, ConnTrackState, Conntrack, ConntrackKey, Counter, ExpressionVariant,
-    Immediate, Lookup, Meta, MetaType, Nat, NatType, Payload, RawExpression, Register, Reject,
-    RejectType, VerdictKind,
-};
+use rustables::data_type::DataType;
 use rustables::set::{SetBuilder, SetElementList};
-use rustables::sys::{
-    NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER, NLM_F_ACK, NLM_F_EXCL,
-};
+use rustables::sys::{NLM_F_ACK, NLM_F_EXCL};
 use rustables::{ChainPolicy, ChainType, HookClass, MsgType, ProtocolFamily};
 
 use super::data::{self, PortKey, SetKind, UidKey};
 use super::wire::{self, HEADER, ne_u16, ne_u32};
 use crate::ruleset::{
-    Chain, ChainKind, Elements, Family, Hook, HookPoint, InterfacePattern, Match, Op, Operand,
-    Rule, Ruleset, Set, TABLE, Table, Verdict, text,
+    Chain, ChainKind, Elements, Family, Hook, HookPoint, Rule, Ruleset, Set, TABLE, Table, text,
 };
 
 /// Bytes of elements in one message at most: an attribute's length has 16
@@ -50,6 +44,18 @@ enum Subject {
     Elements(usize, usize),
     Chain(usize, usize),
     Rule(usize, usize, usize),
+}
+
+/// What a message makes, for guesses at what a kernel lacks.
+pub(super) enum Part<'r> {
+    /// A table, or its removal.
+    Table,
+    /// A set or its elements.
+    Set,
+    /// A chain.
+    Chain(&'r Chain),
+    /// A rule.
+    Rule(&'r Rule),
 }
 
 /// The transaction that leaves exactly these tables of ours, whatever was
@@ -128,38 +134,25 @@ impl Batch<'_> {
         Some(Described { subject, ruleset: self.ruleset }.to_string())
     }
 
-    /// The family that the message of this sequence number is about.
-    pub(super) fn family(&self, sequence: u32) -> Option<Family> {
-        let tables = &self.ruleset.map(|ruleset| ruleset.tables.as_slice()).unwrap_or_default();
-        match *self.messages.get((sequence as usize).checked_sub(1)?)? {
-            Subject::AddTable(family) | Subject::DeleteTable(family) => Some(family),
-            Subject::Table(table)
-            | Subject::Set(table, _)
-            | Subject::Elements(table, _)
-            | Subject::Chain(table, _)
-            | Subject::Rule(table, ..) => Some(tables.get(table)?.family),
-        }
-    }
-
-    /// The chain type that the message of this sequence number asks for.
-    pub(super) fn chain_kind(&self, sequence: u32) -> Option<ChainKind> {
-        match *self.messages.get((sequence as usize).checked_sub(1)?)? {
+    /// The part of the ruleset that the message of this sequence number makes.
+    pub(super) fn part(&self, sequence: u32) -> Option<(Family, Part<'_>)> {
+        let index = (sequence as usize).checked_sub(1)?;
+        let tables = self.ruleset.map(|ruleset| ruleset.tables.as_slice()).unwrap_or_default();
+        Some(match *self.messages.get(index)? {
+            Subject::AddTable(family) | Subject::DeleteTable(family) => (family, Part::Table),
+            Subject::Table(table) => (tables.get(table)?.family, Part::Table),
+            Subject::Set(table, _) | Subject::Elements(table, _) => {
+                (tables.get(table)?.family, Part::Set)
+            }
             Subject::Chain(table, chain) => {
-                let chain = self.ruleset?.tables.get(table)?.chains.get(chain)?;
-                chain.hook.map(|hook| hook.kind)
+                let table = tables.get(table)?;
+                (table.family, Part::Chain(table.chains.get(chain)?))
             }
-            _ => None,
-        }
-    }
-
-    /// The rule that the message of this sequence number adds.
-    pub(super) fn rule(&self, sequence: u32) -> Option<&Rule> {
-        match *self.messages.get((sequence as usize).checked_sub(1)?)? {
             Subject::Rule(table, chain, rule) => {
-                self.ruleset?.tables.get(table)?.chains.get(chain)?.rules.get(rule)
+                let table = tables.get(table)?;
+                (table.family, Part::Rule(table.chains.get(chain)?.rules.get(rule)?))
             }
-            _ => None,
-        }
+        })
     }
 
     /// The message of this sequence number, header included.
@@ -257,7 +250,7 @@ impl Writer {
         }
         for (at, (chain, parent)) in table.chains.iter().zip(&chains).enumerate() {
             for (number, rule) in chain.rules.iter().enumerate() {
-                let message = rule_message(table.family, parent, rule);
+                let message = rule::message(table.family, parent, rule);
                 self.batch.add(&message, MsgType::Add);
                 self.messages.push(Subject::Rule(index, at, number));
             }
@@ -335,142 +328,6 @@ fn chain_message(table: &rustables::Table, chain: &Chain) -> rustables::Chain {
         .with_hook(rustables::Hook::new(point, priority))
         .with_type(kind)
         .with_policy(ChainPolicy::Accept)
-}
-
-fn rule_message(family: Family, chain: &rustables::Chain, rule: &Rule) -> rustables::Rule {
-    let mut message = rustables::Rule::new(chain).expect("our chains have names");
-    for condition in &rule.matches {
-        add_match(&mut message, family, condition);
-    }
-    message.add_expr(Counter::default().with_nb_bytes(0u64).with_nb_packets(0u64));
-    add_verdict(&mut message, family, &rule.verdict);
-    if let Some(comment) = &rule.comment {
-        message.set_userdata(data::comment(comment));
-    }
-    message
-}
-
-fn add_match(rule: &mut rustables::Rule, family: Family, condition: &Match) {
-    match condition {
-        // [ meta load l4proto ] [ cmp eq 6 ]
-        Match::Tcp => {
-            rule.add_expr(Meta::new(MetaType::L4Proto));
-            rule.add_expr(Cmp::new(CmpOp::Eq, [data::TCP]));
-        }
-        // [ ct load state ] [ bitwise & new ] [ cmp neq 0 ]
-        Match::NewConnection => {
-            rule.add_expr(Conntrack::new(ConntrackKey::State));
-            add_mask(rule, &ConnTrackState::NEW.bits().to_ne_bytes());
-            rule.add_expr(Cmp::new(CmpOp::Neq, [0; 4]));
-        }
-        // [ payload load 2b @ transport header + 2 ] [ bitwise ] [ cmp | lookup ]
-        Match::DestinationPort { mask, value } => {
-            add_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, data::PORT_OFFSET, 2);
-            if *mask != u16::MAX {
-                add_mask(rule, &mask.to_be_bytes());
-            }
-            add_operand(rule, Op::Eq, value, |port| port.to_be_bytes().to_vec());
-        }
-        // [ payload load 4b @ network header + 16 ] [ bitwise ] [ cmp | lookup ]
-        Match::DestinationAddress { op, prefix_len, value } => {
-            let bytes = usize::from(family.address_bits() / 8);
-            let offset = data::address_offset(family);
-            add_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, bytes as u32);
-            if *prefix_len < family.address_bits() {
-                add_mask(rule, &data::prefix_mask(*prefix_len, bytes));
-            }
-            add_operand(rule, *op, value, |address| ip_to_vec(*address));
-        }
-        // [ meta load skuid ] [ cmp | lookup ], in the machine's byte order
-        Match::SocketUid { op, value } => {
-            rule.add_expr(Meta::new(MetaType::SkUid));
-            add_operand(rule, *op, value, |uid| uid.to_ne_bytes().to_vec());
-        }
-        Match::InputInterface(pattern) => add_interface(rule, MetaType::IifName, pattern),
-        Match::OutputInterface(pattern) => add_interface(rule, MetaType::OifName, pattern),
-    }
-}
-
-fn add_payload(rule: &mut rustables::Rule, base: u32, offset: u32, len: u32) {
-    let payload = Payload::default()
-        .with_base(base)
-        .with_offset(offset)
-        .with_len(len)
-        .with_dreg(Register::Reg1);
-    rule.add_expr(payload);
-}
-
-fn add_mask(rule: &mut rustables::Rule, mask: &[u8]) {
-    let xor = vec![0; mask.len()];
-    rule.add_expr(Bitwise::new(mask, xor).expect("mask and xor have one length"));
-}
-
-/// # Panics
-/// Where a set is compared with `!=`, which no ruleset of ours does and
-/// rustables has no attribute for.
-fn add_operand<T>(
-    rule: &mut rustables::Rule,
-    op: Op,
-    value: &Operand<T>,
-    bytes: impl Fn(&T) -> Vec<u8>,
-) {
-    match value {
-        Operand::One(value) => {
-            let op = match op {
-                Op::Eq => CmpOp::Eq,
-                Op::Ne => CmpOp::Neq,
-            };
-            rule.add_expr(Cmp::new(op, bytes(value)));
-        }
-        Operand::InSet(name) => {
-            assert_eq!(op, Op::Eq, "set {name} can only be compared with equal");
-            rule.add_expr(Lookup::default().with_set(&**name).with_sreg(Register::Reg1));
-        }
-    }
-}
-
-/// [ meta load iifname ] [ cmp eq ]: a whole name is compared with its padding,
-/// the beginning of one without. Every name begins with nothing.
-fn add_interface(rule: &mut rustables::Rule, name: MetaType, pattern: &InterfacePattern) {
-    let mut bytes = pattern.name.as_bytes().to_vec();
-    bytes.truncate(data::INTERFACE_NAME - 1);
-    if !pattern.prefix {
-        bytes.resize(data::INTERFACE_NAME, 0);
-    } else if bytes.is_empty() {
-        return;
-    }
-    rule.add_expr(Meta::new(name));
-    rule.add_expr(Cmp::new(CmpOp::Eq, bytes));
-}
-
-fn add_verdict(rule: &mut rustables::Rule, family: Family, verdict: &Verdict) {
-    match verdict {
-        Verdict::Return => rule.add_expr(Immediate::new_verdict(VerdictKind::Return)),
-        Verdict::Accept => rule.add_expr(Immediate::new_verdict(VerdictKind::Accept)),
-        Verdict::Jump(chain) => {
-            rule.add_expr(Immediate::new_verdict(VerdictKind::Jump { chain: chain.to_string() }));
-        }
-        // [ immediate port ] [ redir ]: rustables has no redir; its register
-        // has the number that an immediate's has
-        Verdict::Redirect(port) => {
-            rule.add_expr(Immediate::new_data(port.to_be_bytes().to_vec(), Register::Reg1));
-            let register = Immediate::default().with_dreg(Register::Reg1);
-            let redir = RawExpression::default().with_name("redir");
-            rule.add_expr(redir.with_data(ExpressionVariant::from(register)));
-        }
-        // [ immediate address ] [ nat dnat ]
-        Verdict::Dnat(address) => {
-            rule.add_expr(Immediate::new_data(ip_to_vec(*address), Register::Reg1));
-            let nat = Nat::default()
-                .with_nat_type(NatType::DNat)
-                .with_family(protocol_family(family))
-                .with_ip_register(Register::Reg1);
-            rule.add_expr(nat);
-        }
-        Verdict::RejectWithReset => {
-            rule.add_expr(Reject::default().with_type(RejectType::TcpRst));
-        }
-    }
 }
 
 fn protocol_family(family: Family) -> ProtocolFamily {

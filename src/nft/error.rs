@@ -11,9 +11,9 @@ use rustables::sys::{
     NFTA_EXPR_NAME, NFTA_RULE_EXPRESSIONS,
 };
 
-use super::encode::Batch;
+use super::encode::{Batch, Part};
 use super::wire::{Attributes, Messages, NF_HEADER, align};
-use crate::ruleset::{ChainKind, Family, Match, Verdict};
+use crate::ruleset::{Chain, ChainKind, Family, Hook, Match, Verdict};
 
 /// How long an answer is waited for. The kernel answers before the sending
 /// call returns, so this only bounds what can't happen.
@@ -138,20 +138,19 @@ fn hint(batch: &Batch<'_>, sequence: u32, errno: Errno) -> Option<String> {
     if !matches!(errno, Errno::ENOENT | Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT) {
         return None;
     }
-    let family = batch.family(sequence)?;
+    let (family, part) = batch.part(sequence)?;
     let version = if family == Family::Ip { "IPv4" } else { "IPv6" };
-    if let Some(kind) = batch.chain_kind(sequence) {
-        return Some(match kind {
-            ChainKind::Nat => format!(
-                "the kernel lacks {version} nat for nf_tables (modules nf_tables, nft_chain_nat; CONFIG_NFT_NAT)"
-            ),
-            ChainKind::Filter => format!("the kernel lacks nf_tables filter chains for {version}"),
-        });
-    }
-    let Some(rule) = batch.rule(sequence) else {
-        let table = batch.describe(sequence)?.contains("table");
-        return table
-            .then(|| format!("the kernel lacks nf_tables for {version} (CONFIG_NF_TABLES)"));
+    let rule = match part {
+        Part::Table => {
+            return Some(format!("the kernel lacks nf_tables for {version} (CONFIG_NF_TABLES)"));
+        }
+        Part::Chain(Chain { hook: Some(Hook { kind: ChainKind::Nat, .. }), .. }) => {
+            return Some(format!(
+                "the kernel lacks {version} nat for nf_tables (module nft_chain_nat, CONFIG_NFT_NAT)"
+            ));
+        }
+        Part::Set | Part::Chain(_) => return None,
+        Part::Rule(rule) => rule,
     };
     match &rule.verdict {
         Verdict::Redirect(_) => Some(format!(
@@ -161,7 +160,7 @@ fn hint(batch: &Batch<'_>, sequence: u32, errno: Errno) -> Option<String> {
             Some(format!("the kernel lacks dnat for {version} (module nft_nat, CONFIG_NFT_NAT)"))
         }
         Verdict::RejectWithReset => Some(format!(
-            "the kernel lacks reject for {version} (module nft_reject, CONFIG_NFT_REJECT; before prerouting Linux 5.9 or newer)"
+            "the kernel lacks reject for {version} (module nft_reject, CONFIG_NFT_REJECT; in prerouting Linux 5.9 or newer)"
         )),
         Verdict::Return | Verdict::Accept | Verdict::Jump(_) => rule
             .matches

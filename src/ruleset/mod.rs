@@ -1,5 +1,5 @@
 //! The domain: what the rules are. A [`Ruleset`] is built once from a
-//! [`Policy`](crate::policy::Policy) and read in three ways: as text
+//! [`Policy`] and read in three ways: as text
 //! ([`text`]), as the path of one packet ([`eval`]) and as the kernel's bytes
 //! ([`crate::nft`]). A new match or verdict does not compile until all three
 //! know it.

@@ -39,6 +39,6 @@ fn outbound(table: &mut Builder<'_>) -> Chain {
     rules.push(rule([table.proxy_uid(Op::Eq)], Verdict::Return));
     // ip daddr 127.0.0.1 return: containers of the pod talk among themselves
     rules.push(rule([table.loopback_address(Op::Eq)], Verdict::Return));
-    rules.extend(table.to_out_redirect(&NAMES));
+    rules.extend(table.end_of_outbound(&NAMES));
     chain(NAMES.outbound, rules)
 }

@@ -53,6 +53,6 @@ fn outbound(table: &mut Builder<'_>) -> Chain {
     rules.extend(table.interfaces(Match::OutputInterface));
     rules.extend(table.outbound_ranges());
     rules.extend(table.outbound_ports());
-    rules.extend(table.to_out_redirect(&NAMES));
+    rules.extend(table.end_of_outbound(&NAMES));
     chain(NAMES.outbound, rules)
 }

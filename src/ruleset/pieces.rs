@@ -157,7 +157,7 @@ impl<'a> Builder<'a> {
     /// The end of the outbound story. With an inclusion list only its ranges
     /// are the proxy's, in a family that it does not name none; without one
     /// all is.
-    pub(super) fn to_out_redirect(&mut self, names: &Names) -> Vec<Rule> {
+    pub(super) fn end_of_outbound(&mut self, names: &Names) -> Vec<Rule> {
         let jump = Verdict::Jump(names.out_redirect.into());
         let authors = self.authors();
         if authors.iter().all(|(lists, _)| lists.included_ranges.is_empty()) {

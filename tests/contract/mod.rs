@@ -3,4 +3,5 @@
 
 mod attachment;
 mod bad_input;
+mod journal;
 mod verbs;

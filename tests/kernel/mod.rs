@@ -1,4 +1,9 @@
 //! What the real kernel says: rules go in, come back, and hold together.
 
 mod commit;
+mod damage;
+mod guards;
+mod random;
+mod refusals;
 mod samples;
+mod sizes;

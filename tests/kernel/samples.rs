@@ -127,7 +127,7 @@ pub(crate) fn table(family: Family) -> Table {
         chain("OUTBOUND", None, outbound),
         chain("OUT_REDIRECT", None, to(15001)),
         chain("RESET", hook(ChainKind::Filter, HookPoint::Output, 0), reset.clone()),
-        chain("RESET_IN", hook(ChainKind::Filter, HookPoint::Prerouting, -1), reset),
+        chain("RESET_IN", hook(ChainKind::Filter, HookPoint::Prerouting, 0), reset),
     ];
     Table { family, owner: Some(owner()), sets, chains }
 }

@@ -2,13 +2,15 @@
 //! namespaces by the name `osmt-PID-N`; those of dead processes are removed
 //! first.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use osm_cni::netns::Netns;
 use osm_cni::nft::NftSocket;
+
+use super::host;
 
 const PREFIX: &str = "osmt-";
 const DIRECTORY: &str = "/run/netns";
@@ -29,7 +31,7 @@ impl TestNetns {
         LEFTOVERS.call_once(remove_leftovers);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}", std::process::id());
-        succeed(&["ip", "netns", "add", &name]);
+        host::run(&["ip", "netns", "add", &name]);
         let netns = TestNetns { name };
         netns.exec(&["ip", "link", "set", "lo", "up"]);
         netns
@@ -53,13 +55,13 @@ impl TestNetns {
     pub(crate) fn exec(&self, command: &[&str]) -> String {
         let mut all = vec!["ip", "netns", "exec", &self.name];
         all.extend(command);
-        succeed(&all)
+        host::run(&all)
     }
 
     /// Loads rules with nft, as a damaging hand would.
     pub(crate) fn nft_load(&self, rules: &str) {
-        let file = tempfile::NamedTempFile::new().expect("a temporary file");
-        std::fs::write(file.path(), rules).expect("written");
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(rules.as_bytes()).expect("written");
         self.exec(&["nft", "-f", &file.path().to_string_lossy()]);
     }
 
@@ -71,7 +73,7 @@ impl TestNetns {
 
 impl Drop for TestNetns {
     fn drop(&mut self) {
-        let _ = run(&["ip", "netns", "del", &self.name]);
+        let _ = host::try_run(&["ip", "netns", "del", &self.name]);
     }
 }
 
@@ -80,21 +82,7 @@ fn remove_leftovers() {
     for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
         let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
         if pid.is_some_and(|(pid, _)| !Path::new("/proc").join(pid).exists()) {
-            let _ = run(&["ip", "netns", "del", &name]);
+            let _ = host::try_run(&["ip", "netns", "del", &name]);
         }
     }
-}
-
-fn succeed(command: &[&str]) -> String {
-    let output = run(command);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{} failed: {stderr}", command.join(" "));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-#[expect(clippy::disallowed_methods, reason = "tests ask nft and iproute2")]
-fn run(command: &[&str]) -> Output {
-    let mut process = Command::new(command[0]);
-    process.args(&command[1..]).stdin(Stdio::null());
-    process.output().unwrap_or_else(|err| panic!("cannot run {}: {err}", command[0]))
 }

@@ -1,0 +1,34 @@
+# syntax=docker/dockerfile:1
+# The image: one static binary and nothing else, for amd64 and arm64 (each built
+# on its own kind, or emulated: docker buildx build --platform linux/arm64 .)
+#
+#   docker build -t osm-cni:0.1.0 .
+#
+# BUILD is the image that it is compiled in: Rust on Debian. Name yours by digest
+# for a build that comes out the same tomorrow; the lock file, the one code
+# generation unit and the remapped paths do the rest.
+ARG BUILD=rust:1.88-bookworm
+
+FROM ${BUILD} AS build
+# Bindings to the kernel's headers are made through libclang.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libclang-dev linux-libc-dev \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY Cargo.toml Cargo.lock ./
+COPY src src
+# The manifest names the tests; they are not built here.
+RUN mkdir tests && touch tests/main.rs
+ENV CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0
+# The target is named so that the flags are for the binary alone: build scripts
+# have to load libclang, which a static program cannot.
+RUN target=$(rustc -vV | sed -n 's/^host: //p') \
+    && flags=CARGO_TARGET_$(echo "$target" | tr 'a-z-' 'A-Z_')_RUSTFLAGS \
+    && export "$flags=-C target-feature=+crt-static --remap-path-prefix=/src=. --remap-path-prefix=${CARGO_HOME:-/root/.cargo}=cargo" \
+    && cargo build --release --locked --target "$target" --bin osm-cni \
+    && install -m 0755 "target/$target/release/osm-cni" /osm-cni
+
+FROM scratch
+COPY --from=build /osm-cni /osm-cni
+ENTRYPOINT ["/osm-cni"]
+CMD ["--help"]

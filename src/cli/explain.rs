@@ -1,0 +1,290 @@
+//! `osm-cni explain`: the way that one connection takes, rule by rule, and
+//! where it ends; of a pod that is there, or of one that is only thought of.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::connection::{self, Connection, ConnectionOptions};
+use super::installed::{self, InstalledOptions};
+use super::paint::Paint;
+use super::pod_options::{self, PodOptions};
+use super::{CliError, inspect, json, mermaid, options, words};
+use crate::nft::Installed;
+use crate::plugin;
+use crate::policy::{Decision, Enrolment};
+use crate::ruleset::eval::{self, End, Path};
+use crate::ruleset::{Family, Provenance, Rule, Ruleset, Set, Verdict};
+
+const HELP: &str = concat!(
+    "\
+Prints the way that one TCP connection takes, rule by rule, which rule decides
+and where it comes from. Sends nothing and changes nothing.
+
+Usage: osm-cni explain --direction DIR --dst IP:PORT [OPTION]...
+
+The connection:
+",
+    connection::help!(),
+    "
+In a pod that is there:
+",
+    installed::help!(),
+    "
+Or in a pod as these say; then also why it is or is not redirected:
+",
+    pod_options::help!(),
+    "
+  -o FORMAT          text (default), json or mermaid
+  -h, --help         print this
+
+Example:
+  osm-cni explain --direction outbound --dst 10.0.0.7:6379 \\
+      --annotation outbound-port-exclusion-list=6379
+"
+);
+
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Text,
+    Json,
+    Mermaid,
+}
+
+const FORMATS: [(&str, Format); 3] =
+    [("text", Format::Text), ("json", Format::Json), ("mermaid", Format::Mermaid)];
+
+/// All that is explained.
+struct Case {
+    connection: Connection,
+    /// Why the pod is or is not redirected, if that is known.
+    decision: Option<String>,
+    ruleset: Ruleset,
+}
+
+/// Runs the command with what follows its name.
+pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
+    let (mut there, mut thought) = (InstalledOptions::default(), PodOptions::default());
+    let mut connection = ConnectionOptions::default();
+    let mut format = Format::Text;
+    while let Some(name) = options::next(args)? {
+        match name.as_str() {
+            "--help" => return Ok(out.write_all(HELP.as_bytes())?),
+            "--output" => format = options::one_of("-o", &FORMATS, args)?,
+            name if connection.take(name, args)? => {}
+            name if there.take(name, args)? => {}
+            name if thought.take(name, args)? => {}
+            name => return Err(options::unknown(name)),
+        }
+    }
+    let case = match (there.given(), thought.given()) {
+        (Some(there), Some(thought)) => {
+            return Err(CliError::Usage(format!(
+                "{there} is about a pod that is there, {thought} about one that is not"
+            )));
+        }
+        (Some(_), None) => of_installed(&there, connection)?,
+        (None, _) => of_settings(&thought, connection)?,
+    };
+    let path = eval::eval(&case.ruleset, &case.connection.packet())
+        .map_err(|error| CliError::Failed(format!("the rules can't be followed: {error}")))?;
+    match format {
+        Format::Text => Ok(print(&case, &path, Paint::of_stdout(), out)?),
+        Format::Json => json::print(&document(&case, &path), out),
+        Format::Mermaid => Ok(picture(&case, &path, out)?),
+    }
+}
+
+fn of_installed(there: &InstalledOptions, connection: ConnectionOptions) -> Result<Case, CliError> {
+    // Wrong usage is told before any file is looked at.
+    let pod = there.open()?;
+    let owner = pod.installed.tables.iter().find_map(|table| table.owner.as_ref());
+    let usual = owner.map_or("eth0", |owner| owner.interface.as_str());
+    let connection = connection.complete(|address| pod.is_own(address), usual)?;
+    let decision = inspect::decision(&pod).map(|(_, words)| words);
+    let ruleset = pod.installed.ruleset().ok_or_else(|| foreign(&pod.installed))?;
+    Ok(Case { connection, decision, ruleset })
+}
+
+/// Rules of others stand in the way of following ours.
+fn foreign(installed: &Installed) -> CliError {
+    let chains = installed
+        .tables
+        .iter()
+        .flat_map(|table| table.chains.iter().map(move |chain| (table.family, chain)));
+    let place = chains
+        .filter(|(_, chain)| chain.rules.iter().any(|rule| rule.known().is_none()))
+        .map(|(family, chain)| format!(", in chain {} of {}", chain.name, words::family(family)))
+        .next();
+    CliError::Failed(format!(
+        "the table has parts that osm-cni did not make{}: they can't be followed; osm-cni inspect \
+         shows them",
+        place.unwrap_or_default()
+    ))
+}
+
+fn of_settings(thought: &PodOptions, connection: ConnectionOptions) -> Result<Case, CliError> {
+    let connection = connection.complete(|address| thought.is_own(address), "eth0")?;
+    let decided = thought.decide()?;
+    super::warn(&decided.warnings);
+    let (decision, ruleset) = match &decided.decision {
+        Decision::Leave(reason) => (format!("left alone: {reason}"), Ruleset::default()),
+        Decision::Redirect { policy, because, .. } => {
+            let assumed = match because {
+                Enrolment::SidecarVolume(_) => " (as is assumed without --no-sidecar)",
+                Enrolment::Annotation | Enrolment::MeshNamespace(_) => "",
+            };
+            (format!("redirected: {because}{assumed}"), plugin::rules(policy, None))
+        }
+    };
+    Ok(Case { connection, decision: Some(decision), ruleset })
+}
+
+/// The list that led a connection to its end: the deciding rule's, or that of
+/// the last jump (an inclusion list's rules jump).
+fn origin(path: &Path<'_>) -> Option<Provenance> {
+    let taken = path.steps.iter().filter(|step| step.matched);
+    path.provenance().or_else(|| taken.filter_map(|step| step.provenance()).next_back())
+}
+
+fn sets(case: &Case) -> &[Set] {
+    let family = Family::of(case.connection.destination.ip());
+    case.ruleset.table(family).map_or(&[], |table| &table.sets)
+}
+
+/// Why it ends where it ends, if no rule decided.
+fn undecided(case: &Case) -> &'static str {
+    let family = Family::of(case.connection.destination.ip());
+    match (case.ruleset.tables.is_empty(), case.ruleset.table(family)) {
+        (true, _) => "the pod has no rules",
+        (false, None) if family == Family::Ip6 => "IPv6 is not touched (setting ipv6: bypass)",
+        (false, None) => "there are no rules for IPv4",
+        (false, Some(_)) => "no rule decides, and the chains let pass what none holds",
+    }
+}
+
+fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    const INDENT: usize = 12;
+    let mut field = |name: &str, value: &str, style: fn(Paint, &str) -> String| {
+        let value = style(paint, &words::fold(value, INDENT, INDENT));
+        writeln!(out, "{name:<INDENT$}{value}")
+    };
+    field("connection", &case.connection.words(), Paint::plain)?;
+    let assumed = case.connection.assumed();
+    if !assumed.is_empty() {
+        field("assumed", &assumed, Paint::plain)?;
+    }
+    if let Some(decision) = &case.decision {
+        field("pod", decision, Paint::plain)?;
+    }
+    let style = if path.end == End::Reset { Paint::warn } else { Paint::strong };
+    field("ends", &words::end(path.end, case.connection.destination), style)?;
+    field("because", &because(case, path), Paint::plain)?;
+    if let Some(step) = path.decision() {
+        let rule = format!("rule {} of {}", step.index + 1, step.chain.name);
+        field("decided by", &rule, Paint::plain)?;
+    }
+    if !path.steps.is_empty() {
+        writeln!(out)?;
+    }
+    steps(case, path, paint, out)
+}
+
+/// What the deciding rule is there for, and the list it comes from.
+fn because(case: &Case, path: &Path<'_>) -> String {
+    match (path.decision(), origin(path)) {
+        (None, _) => undecided(case).to_owned(),
+        (Some(_), Some(Provenance { list, origin })) => {
+            let comment = Provenance { list, origin }.comment();
+            format!("{}, {comment}", words::listed(list))
+        }
+        (Some(step), None) => words::why(step.rule).to_owned(),
+    }
+}
+
+fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+    let mut chain = "";
+    for (index, step) in path.steps.iter().enumerate() {
+        if step.chain.name != chain {
+            chain = &step.chain.name;
+            writeln!(out, "{}", paint.strong(&words::printable(chain)))?;
+        }
+        let decides = path.decided_by == Some(index);
+        let mark = match (decides, step.matched) {
+            (true, _) => "=>",
+            (false, true) => "->",
+            (false, false) => "no",
+        };
+        let verdict = words::verdict(&step.rule.verdict);
+        let head = format!("  {mark} {:>2}  {verdict:<1$}  ", step.index + 1, words::VERDICT);
+        let words = words::condition_and_origin(step.rule, sets(case));
+        let words = words::fold(&words, head.len(), head.len());
+        let line = format!("{head}{words}");
+        let line = match (decides, step.matched) {
+            (true, _) => paint.good(&line),
+            (false, true) => line,
+            (false, false) => paint.faint(&line),
+        };
+        writeln!(out, "{line}")?;
+    }
+    Ok(())
+}
+
+fn document(case: &Case, path: &Path<'_>) -> Value {
+    let Connection { destination, uid, interface, defaults, .. } = &case.connection;
+    let family = Family::of(destination.ip());
+    let steps = path.steps.iter().map(|step| {
+        json!({
+            "chain": step.chain.name,
+            "rule": step.index + 1,
+            "matched": step.matched,
+            "verdict": words::verdict(&step.rule.verdict),
+            "condition": words::condition(step.rule, sets(case)),
+            "origin": json::origin(step.rule.comment.as_deref()),
+            "nft": json::nft(step.rule, family),
+        })
+    });
+    let end = match path.end {
+        End::ToProxy { port } => json!({"kind": "proxy", "port": port}),
+        End::Direct => json!({"kind": "direct", "address": destination.to_string()}),
+        End::ToAddress(address) => json!({"kind": "address", "address": address.to_string()}),
+        End::Reset => json!({"kind": "reset"}),
+    };
+    json!({
+        "connection": {
+            "direction": case.connection.direction(),
+            "destination": destination.to_string(),
+            "uid": uid,
+            "interface": interface,
+            "defaults": defaults,
+        },
+        "decision": case.decision,
+        "steps": steps.collect::<Value>(),
+        "decidedBy": path.decided_by,
+        "origin": origin(path).map(Provenance::comment),
+        "because": because(case, path),
+        "end": end,
+    })
+}
+
+/// The steps that were taken, one below the other.
+fn picture(case: &Case, path: &Path<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let box_of = |rule: &Rule, chain: &str, index: usize| {
+        format!("{chain} {}: {}", index + 1, words::condition(rule, sets(case)))
+    };
+    writeln!(out, "flowchart TD")?;
+    let mut before = "start".to_owned();
+    writeln!(out, "  start([\"{}\"])", mermaid::escaped(&case.connection.words()))?;
+    let mut label = String::new();
+    for (index, step) in path.steps.iter().enumerate().filter(|(_, step)| step.matched) {
+        let words = mermaid::escaped(&box_of(step.rule, &step.chain.name, step.index));
+        writeln!(out, "  {before} {label}--> step{index}[\"{words}\"]")?;
+        before = format!("step{index}");
+        label = match &step.rule.verdict {
+            Verdict::Jump(_) => "-- jump ".to_owned(),
+            verdict => format!("-- {} ", words::verdict(verdict)),
+        };
+    }
+    let end = words::end(path.end, case.connection.destination);
+    writeln!(out, "  {before} {label}--> finish([\"{}\"])", mermaid::escaped(&end))
+}

@@ -1,0 +1,163 @@
+//! How the verbs behave, whatever they are asked: help, usage, terminals, pipes.
+
+use std::process::Stdio;
+
+use serde_json::json;
+
+use super::node::{Node, document};
+use super::{argument, finish, osm_cni, osm_cni_line, settings};
+use crate::support::host;
+use crate::support::plugin::binary;
+
+const VERBS: [&str; 4] = ["inspect", "render", "explain", "validate"];
+
+/// The lines of a help text's example, each one command.
+fn examples(help: &str) -> Vec<String> {
+    let (_, examples) = help.split_once("\nExample:\n").expect("an example");
+    let joined = examples.replace("\\\n", " ");
+    joined.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn the_examples_in_the_help_work() {
+    let node = Node::new("test", "web");
+    node.add(&document(), &json!({}));
+    for verb in VERBS {
+        let help = osm_cni(&[verb, "--help"]);
+        let examples = examples(help.ok());
+        assert!(!examples.is_empty(), "{verb}");
+        for example in examples {
+            let words: Vec<_> = example.split_whitespace().collect();
+            assert_eq!(words[..2], ["osm-cni", verb], "{example}");
+            assert!(!node.run(&words).ok().is_empty(), "{example}");
+        }
+        assert_eq!(help.ok(), osm_cni(&[verb, "-h"]).ok());
+    }
+}
+
+#[test]
+fn wrong_usage_exits_2_and_says_what_is_wrong() {
+    for (line, part) in [
+        ("render --colour", "--colour"),
+        ("render more", "more"),
+        ("render -o yaml", "one of nft, iptables, json, mermaid"),
+        ("render --annotation x", "KEY=VALUE"),
+        ("render --pod-ip x", "IP address"),
+        ("render --pod-ip 10.0.0.1 --pod-ip 10.0.0.2", "one address per family"),
+        ("render --config", "--config needs a value"),
+        ("inspect", "--pod, --netns or --pid is needed"),
+        ("inspect --pod web", "NAMESPACE/NAME"),
+        ("inspect --pid x", "the id of a process"),
+        ("inspect --pid 1 --netns /run/netns/x", "only one of them"),
+        ("explain", "--direction is needed"),
+        ("explain --direction inbound", "--dst is needed"),
+        ("explain --direction up --dst 10.0.0.1:80", "one of inbound, outbound"),
+        ("explain --direction inbound --dst 10.0.0.1", "IP:PORT"),
+        ("explain --direction inbound --dst 10.0.0.1:80 --uid 1", "--uid"),
+        ("explain --direction outbound --dst 10.0.0.1:80 --in-interface x", "--in-interface"),
+        ("explain --pid 1 --namespace x --direction inbound --dst 10.0.0.1:80", "--namespace"),
+        ("validate --timeout soon", "10s"),
+        ("validate --target 192.0.2.1", "IP:PORT"),
+    ] {
+        let run = osm_cni_line(line);
+        assert!(run.failed(2).contains(part), "{line}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn text_fits_80_columns() {
+    let node =
+        Node::new("test", "web-with-a-name-as-long-as-the-deployments-of-today-58d4f8ff58-wtz4f");
+    let settings_of_node = json!({
+        "ruleset": "osm-v1",
+        "ipv6": "reject",
+        "sidecar": {"localProxyMode": "PodIP"},
+        "traffic": {
+            "outboundIPRangeExclusionList": (0..40).map(|n| format!("2001:db8:1234:5678:{n:x}00::/72")).collect::<Vec<_>>(),
+            "outboundPortExclusionList": (0..40).map(|n| 30000 + 2 * n).collect::<Vec<_>>(),
+            "inboundPortExclusionList": (0..40).map(|n| format!("{0}-{1}", 10000 + 16 * n, 10007 + 16 * n)).collect::<Vec<_>>(),
+            "outboundUIDExclusionList": (0..40).map(|n| 4_000_000_000_u32 + 2 * n).collect::<Vec<_>>(),
+        }
+    });
+    node.add(
+        &settings_of_node,
+        &json!({"openservicemesh.io/outbound-port-exclusion-list": "6379,7070,8000-8010"}),
+    );
+    node.configure(&document());
+    let file = settings(&settings_of_node);
+    let (root, config) = (argument(node.root()), argument(file.path()));
+    let pod = "test/web-with-a-name-as-long-as-the-deployments-of-today-58d4f8ff58-wtz4f";
+    let outbound = "--direction outbound --dst [2001:db8:1234:5678:ffff:ffff:ffff:ffff]:65535";
+    let mut texts = vec![
+        osm_cni_line(&format!("inspect --pod {pod} --host-root {root}")),
+        osm_cni_line(&format!("explain --pod {pod} --host-root {root} {outbound}")),
+        osm_cni_line(&format!("explain --config {config} --pod-ip 10.0.0.7 {outbound}")),
+        osm_cni_line(
+            "explain --no-sidecar --annotation sidecar-injection=yes --direction inbound --dst 10.0.0.7:80",
+        ),
+    ];
+    node.pod.exec(&["nft", "flush", "ruleset"]);
+    texts.push(osm_cni_line(&format!("inspect --pod {pod} --host-root {root}")));
+    texts.extend(VERBS.map(|verb| osm_cni(&[verb, "--help"])));
+    for text in texts {
+        for line in text.ok().lines() {
+            // A name that is longer than the screen can't be helped.
+            let whole = line.split_whitespace().count() <= 2 && line.contains(pod);
+            assert!(line.chars().count() <= 80 || whole, "{line}");
+        }
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_not_with_no_color() {
+    host::require(&["script"]);
+    let line = format!("{} explain --direction outbound --dst 10.0.0.7:80", argument(&binary()));
+    let on_terminal = |no_color: Option<&str>| {
+        let mut command = host::command("script");
+        command.args(["-qec", &line, "/dev/null"]);
+        for name in ["CNI_COMMAND", "NO_COLOR"] {
+            command.env_remove(name);
+        }
+        command.env("TERM", "xterm").envs(no_color.map(|value| ("NO_COLOR", value)));
+        let output = command.output().expect("script runs");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).contains('\x1b')
+    };
+    assert!(on_terminal(None));
+    assert!(!on_terminal(Some("1")));
+    let piped = osm_cni_line("explain --direction outbound --dst 10.0.0.7:80");
+    assert!(!piped.ok().contains('\x1b'));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    // More than a pipe holds, so that somebody has to be there to read on.
+    let ports: Vec<u32> = (1..60_000).step_by(2).collect();
+    let file = settings(json!({"traffic": {"outboundPortExclusionList": ports}}));
+    for format in ["nft", "iptables", "json"] {
+        let mut command = host::command(binary());
+        command.args(["render", "-o", format, "--config"]).arg(file.path());
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("ended");
+        assert_eq!(output.status.code(), Some(0), "{format}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{format}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
+    let output = host::command(binary()).arg("render").stdout(full).output().expect("ended");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write the output"));
+}
+
+#[test]
+fn every_verb_is_in_the_list_of_commands() {
+    let help = finish(host::command(binary()).arg("--help"));
+    for verb in VERBS {
+        assert!(help.ok().contains(&format!("\n  {verb} ")), "{verb}");
+    }
+}

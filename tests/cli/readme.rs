@@ -1,0 +1,86 @@
+//! The README's section on troubleshooting: every command in it is run, and
+//! prints what is quoted. In a block marked `console`, a line that begins with
+//! `$ osm-cni` is a command (a `\` at its end goes on), the lines up to the next
+//! `$` are its output, and a line of `...` stands for any lines. Commands of
+//! other programs are passed over: they need a cluster.
+
+use serde_json::json;
+
+use super::node::{Node, document};
+use crate::support::host;
+
+const SECTION: &str = "## Troubleshooting";
+
+struct Quoted {
+    command: String,
+    output: Vec<String>,
+}
+
+/// The commands of a section, in order.
+fn quoted(markdown: &str) -> Vec<Quoted> {
+    let mut all: Vec<Quoted> = Vec::new();
+    let mut section = false;
+    let mut block: Option<bool> = None;
+    for line in markdown.lines() {
+        match block {
+            None if line.starts_with("```") => block = Some(section && line == "```console"),
+            None if line.starts_with("## ") => section = line == SECTION,
+            None => {}
+            Some(_) if line == "```" => block = None,
+            Some(false) => {}
+            Some(true) => match (line.strip_prefix("$ "), all.last_mut()) {
+                (Some(command), _) => {
+                    all.push(Quoted { command: command.to_owned(), output: Vec::new() });
+                }
+                (None, Some(last)) if last.command.ends_with('\\') && last.output.is_empty() => {
+                    last.command.pop();
+                    last.command.push_str(line.trim_start());
+                }
+                (None, Some(last)) => last.output.push(line.to_owned()),
+                (None, None) => panic!("output before the first command: {line}"),
+            },
+        }
+    }
+    all
+}
+
+/// Whether lines are as they were quoted.
+fn matches(quoted: &[String], real: &[&str]) -> bool {
+    match (quoted.split_first(), real.split_first()) {
+        (None, None) => true,
+        (Some((first, rest)), _) if first == "..." => {
+            (0..=real.len()).any(|skipped| matches(rest, &real[skipped..]))
+        }
+        (Some((first, rest)), Some((line, more))) => first == line && matches(rest, more),
+        _ => false,
+    }
+}
+
+#[test]
+fn the_readmes_troubleshooting_prints_what_it_quotes() {
+    let readme = std::fs::read_to_string("README.md").expect("README.md");
+    let quoted = quoted(&readme);
+    assert!(quoted.len() > 5, "README.md has a section {SECTION} with commands");
+    let node = Node::new("test", "test-58d4f8ff58-wtz4f");
+    node.add(&document(), &json!({"openservicemesh.io/outbound-port-exclusion-list": "8080"}));
+    let mesh_config = json!({"kind": "MeshConfig", "spec": document()});
+    host::write(&node.root().join("home/meshconfig.json"), mesh_config.to_string());
+    for (times, to) in [(2, "192.0.2.7:6379"), (1, "192.0.2.7:8080"), (3, "192.0.2.7:443")] {
+        (0..times).for_each(|_| node.connect(&node.pod, to, 1000));
+    }
+    for _ in 0..4 {
+        node.connect(&node.world, "10.88.0.6:80", 0);
+    }
+    let ours = quoted.iter().filter(|it| it.command.starts_with("osm-cni "));
+    let mut wrong = Vec::new();
+    for Quoted { command, output } in ours {
+        let words: Vec<_> = command.split_whitespace().collect();
+        let run = node.run(&words);
+        let printed = format!("{}{}", run.stdout, run.stderr);
+        let lines: Vec<_> = printed.lines().collect();
+        if !matches(output, &lines) {
+            wrong.push(format!("$ {command}\n{printed}"));
+        }
+    }
+    assert!(wrong.is_empty(), "quoted otherwise than printed:\n{}", wrong.join("\n"));
+}

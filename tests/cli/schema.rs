@@ -1,0 +1,97 @@
+//! JSON Schema, as much of it as `conf/inspect.schema.json` uses; a keyword
+//! that is not known here fails, so that none is ignored.
+
+use serde_json::Value;
+
+/// What in a document is not as the schema says, with its place.
+pub(crate) fn problems(schema: &Value, document: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    check(schema, schema, document, "$", &mut found);
+    found
+}
+
+fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
+    for (keyword, wanted) in schema.as_object().expect("a schema is an object") {
+        match keyword.as_str() {
+            "$schema" | "$defs" | "title" | "description" => {}
+            "$ref" => {
+                let path = wanted.as_str().expect("a reference").trim_start_matches('#');
+                let target = root.pointer(path).unwrap_or_else(|| panic!("no {path}"));
+                check(root, target, value, place, found);
+            }
+            "type" => {
+                let is_one = match wanted {
+                    Value::Array(all) => all.iter().any(|kind| is(value, kind)),
+                    kind => is(value, kind),
+                };
+                if !is_one {
+                    found.push(format!("{place}: {value} is no {wanted}"));
+                }
+            }
+            "enum" => {
+                if !wanted.as_array().expect("a list").contains(value) {
+                    found.push(format!("{place}: {value} is none of {wanted}"));
+                }
+            }
+            "minimum" => {
+                if value.as_f64().is_some_and(|number| Some(number) < wanted.as_f64()) {
+                    found.push(format!("{place}: {value} is less than {wanted}"));
+                }
+            }
+            "items" => {
+                for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                    check(root, wanted, item, &format!("{place}[{index}]"), found);
+                }
+            }
+            "required" => {
+                let Some(object) = value.as_object() else { continue };
+                for name in wanted.as_array().expect("a list") {
+                    if !object.contains_key(name.as_str().expect("a name")) {
+                        found.push(format!("{place}: {name} is missing"));
+                    }
+                }
+            }
+            "properties" | "additionalProperties" => {
+                properties(root, schema, keyword, value, place, found);
+            }
+            other => panic!("the schema uses {other}, which this check does not know"),
+        }
+    }
+}
+
+fn properties(
+    root: &Value,
+    schema: &Value,
+    keyword: &str,
+    value: &Value,
+    place: &str,
+    found: &mut Vec<String>,
+) {
+    let named = schema["properties"].as_object();
+    for (name, field) in value.as_object().into_iter().flatten() {
+        let place = format!("{place}.{name}");
+        let known = named.and_then(|named| named.get(name));
+        match (keyword, known, &schema["additionalProperties"]) {
+            ("properties", Some(wanted), _) => check(root, wanted, field, &place, found),
+            ("additionalProperties", None, Value::Bool(false)) => {
+                found.push(format!("{place} is not known"));
+            }
+            ("additionalProperties", None, wanted @ Value::Object(_)) => {
+                check(root, wanted, field, &place, found);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is(value: &Value, kind: &Value) -> bool {
+    match kind.as_str().expect("a type's name") {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("no type {other}"),
+    }
+}

@@ -1,0 +1,205 @@
+//! CHECK's comparison finds each damage and names it.
+
+use osm_cni::nft::compare::{exact, other_layout};
+use osm_cni::nft::{NftSocket, encode};
+use osm_cni::ruleset::{Family, Owner, Ruleset};
+
+use super::samples;
+use crate::support::netns::TestNetns;
+
+struct Pod {
+    netns: TestNetns,
+    nft: NftSocket,
+    ruleset: Ruleset,
+}
+
+impl Pod {
+    fn new() -> Self {
+        let netns = TestNetns::new();
+        let mut nft = netns.nft();
+        let ruleset = samples::everything();
+        nft.commit(&encode::replace(&ruleset, &[])).expect("committed");
+        Pod { netns, nft, ruleset }
+    }
+
+    fn heal(&mut self) {
+        self.nft.commit(&encode::replace(&self.ruleset, &[])).expect("committed");
+        assert_eq!(self.difference(), None);
+    }
+
+    fn difference(&mut self) -> Option<String> {
+        let installed = self.nft.installed().expect("read back");
+        exact(&self.ruleset, &installed).err().map(|difference| difference.to_string())
+    }
+
+    fn handle(&mut self, family: Family, chain: &str, number: usize) -> u64 {
+        let installed = self.nft.installed().expect("read back");
+        let table = installed.table(family).expect("there");
+        table.chain(chain).expect("there").rules[number - 1].handle
+    }
+}
+
+#[test]
+fn each_damage_is_named() {
+    let mut pod = Pod::new();
+    let rule = |pod: &mut Pod, family: Family, chain: &str, number| {
+        let handle = pod.handle(family, chain, number);
+        format!("rule {} osm {chain} handle {handle}", family.as_str())
+    };
+    let third = rule(&mut pod, Family::Ip, "OUTBOUND", 3);
+    assert_damage(
+        &mut pod,
+        &format!("delete {third}"),
+        "table ip osm: rule 3 of chain OUTBOUND (meta skuid @uids return) is gone",
+    );
+    let last = rule(&mut pod, Family::Ip6, "INBOUND", 8);
+    assert_damage(
+        &mut pod,
+        &format!("delete {last}"),
+        "table ip6 osm: rule 8 of chain INBOUND (meta l4proto tcp jump IN_REDIRECT) is gone",
+    );
+    let third = rule(&mut pod, Family::Ip, "OUTBOUND", 3);
+    assert_damage(
+        &mut pod,
+        &format!("replace {third} meta skuid 7 counter return"),
+        "table ip osm: rule 3 of chain OUTBOUND (meta skuid @uids return) was changed to meta skuid 7 return",
+    );
+    let first = rule(&mut pod, Family::Ip, "INBOUND", 1);
+    assert_damage(
+        &mut pod,
+        &format!("delete {first}\nadd rule ip osm INBOUND tcp dport 15010 counter return"),
+        "table ip osm: rule 1 of chain INBOUND (tcp dport 15010 return) was moved",
+    );
+    let cases = [
+        ("delete table ip osm", "table ip osm is gone"),
+        ("delete table ip6 osm", "table ip6 osm is gone"),
+        (
+            "insert rule ip osm OUTPUT counter accept",
+            "table ip osm: rule 1 of chain OUTPUT (accept) was added",
+        ),
+        (
+            "add rule ip osm OUTPUT tcp dport 80 counter accept",
+            "table ip osm: rule 3 of chain OUTPUT (tcp dport 80 accept) was added",
+        ),
+        (
+            "insert rule ip osm OUTPUT tcp sport 80 limit rate 1/second accept",
+            "table ip osm: rule 1 of chain OUTPUT ([meta cmp payload cmp limit immediate]) was added",
+        ),
+        (
+            "insert rule ip osm OUTPUT meta skuid 7 accept",
+            "table ip osm: rule 1 of chain OUTPUT ([meta cmp immediate]) was added",
+        ),
+        ("add chain ip osm OTHER", "table ip osm: chain OTHER was added"),
+        (
+            "flush chain ip osm OUT_REDIRECT",
+            "table ip osm: rule 1 of chain OUT_REDIRECT (meta l4proto tcp redirect to :15001) is gone",
+        ),
+        ("delete chain ip osm RESET", "table ip osm: chain RESET is gone"),
+        (
+            "delete chain ip osm RESET\nadd chain ip osm RESET { type filter hook output priority 5; }",
+            "table ip osm: chain RESET has type filter hook output priority 5 instead of type filter hook output priority filter",
+        ),
+        (
+            "delete chain ip osm RESET\nadd chain ip osm RESET { type filter hook input priority 0; }",
+            "table ip osm: chain RESET has type filter hook 1 priority 0 policy accept instead of type filter hook output priority filter",
+        ),
+        (
+            "delete chain ip osm RESET\nadd chain ip osm RESET",
+            "table ip osm: chain RESET has no hook instead of type filter hook output priority filter",
+        ),
+        (
+            "add chain ip osm OUTPUT { policy drop; }",
+            "table ip osm: chain OUTPUT has type nat hook 3 priority -100 policy drop instead of type nat hook output priority -100",
+        ),
+        ("delete element ip osm ports { 443 }", "table ip osm: 443 is gone from set ports"),
+        ("add element ip osm ports { 444 }", "table ip osm: 444 was added to set ports"),
+        ("delete element ip osm uids { 1337 }", "table ip osm: 1337 is gone from set uids"),
+        (
+            "delete element ip6 osm addresses { 2001:db8:5:: }",
+            "table ip6 osm: 2001:db8:5:: is gone from set addresses",
+        ),
+        (
+            "add element ip osm addresses { 9.9.9.9 }",
+            "table ip osm: 9.9.9.9 was added to set addresses",
+        ),
+        ("delete set ip osm empty", "table ip osm: set empty is gone"),
+        ("add set ip osm more { type uid; }", "table ip osm: set more was added"),
+        (
+            "delete set ip osm empty\nadd set ip osm empty { type uid; }",
+            "table ip osm: set empty has another type",
+        ),
+        ("add map ip osm more { type uid : verdict; }", "table ip osm has a foreign set more"),
+        ("add table ip osm { flags dormant; }", "table ip osm has a foreign flag dormant"),
+    ];
+    for (damage, name) in cases {
+        assert_damage(&mut pod, damage, name);
+    }
+}
+
+fn assert_damage(pod: &mut Pod, damage: &str, name: &str) {
+    if damage.contains("delete chain ip osm RESET") {
+        pod.netns.nft_load("flush chain ip osm RESET");
+    }
+    pod.netns.nft_load(damage);
+    assert_eq!(pod.difference().as_deref(), Some(name), "{damage}");
+    pod.heal();
+}
+
+#[test]
+fn the_table_of_another_attachment_is_not_this_ones() {
+    let mut pod = Pod::new();
+    let installed = pod.nft.installed().expect("read back");
+    let others = [
+        (Owner::new("another", "eth0"), "container another interface eth0"),
+        (Owner::new("0ec2af51a4b1", "net1"), "container 0ec2af51a4b1 interface net1"),
+    ];
+    for (owner, words) in others {
+        pod.ruleset.tables[0].owner = Some(owner);
+        let difference = exact(&pod.ruleset, &installed).expect_err("found").to_string();
+        let found = "table ip osm belongs to container 0ec2af51a4b1 interface eth0, not to ";
+        assert_eq!(difference, format!("{found}{words}"));
+    }
+    let uncommented = pod.netns.nft_list().replace("\tcomment \"osm-cni", "\tcomment \"by hand");
+    pod.netns.nft_load(&format!("flush ruleset\n{uncommented}"));
+    let difference = pod.difference().expect("found");
+    assert!(difference.starts_with("table ip osm was not made by osm-cni"), "{difference}");
+}
+
+#[test]
+fn a_table_too_many_is_a_difference() {
+    let mut pod = Pod::new();
+    pod.ruleset.tables.truncate(1);
+    assert_eq!(pod.difference().as_deref(), Some("table ip6 osm should not be there"));
+}
+
+#[test]
+fn another_layout_needs_its_base_chains_and_redirects_only() {
+    let netns = TestNetns::new();
+    let load = |out: u16, hook: &str| {
+        netns.nft_load(&format!(
+            r#"flush ruleset
+            table ip osm {{
+                comment "osm-cni layout 7 container 0ec2af51a4b1 interface eth0"
+                chain a {{ type nat hook prerouting priority -100; jump c; }}
+                chain b {{ type nat hook {hook} priority -100; accept; }}
+                chain c {{
+                    meta l4proto tcp counter redirect to :15003
+                    tcp sport 1-2 redirect to :{out}
+                }}
+            }}"#
+        ));
+        netns.nft().installed().expect("read back")
+    };
+    let mut table = samples::table(Family::Ip);
+    table.chains.truncate(6);
+    let expected = Ruleset { tables: vec![table] };
+    let found = load(15001, "output");
+    assert_eq!(other_layout(&expected, &found), Ok(()));
+    let difference = exact(&expected, &found).expect_err("found");
+    assert_eq!(difference.to_string(), "table ip osm has layout 7 instead of 1");
+    let difference = other_layout(&expected, &load(15009, "output")).expect_err("found");
+    assert_eq!(difference.to_string(), "table ip osm: no rule redirects to port 15001");
+    let difference = other_layout(&expected, &load(15001, "input")).expect_err("found");
+    let words = "table ip osm: no chain has type nat hook output priority -100";
+    assert_eq!(difference.to_string(), words);
+}

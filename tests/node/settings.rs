@@ -1,0 +1,103 @@
+//! The settings file, and what `install` makes of its changes.
+
+use super::*;
+
+const NAME: &str = "10-pods.conflist";
+const GOOD: &str = "{\"traffic\": {\"outboundPortExclusionList\": [1111]}}";
+
+/// Puts a text where a ConfigMap's volume has it: behind a link to a directory
+/// that is swapped as a whole.
+fn swap(node: &Node, text: &str) {
+    let dir = node.root.path().join("config");
+    let fresh = tempfile::Builder::new().prefix("..").tempdir_in(&dir).expect("a directory").keep();
+    fs::write(fresh.join("config.json"), text).expect("write");
+    let old = fs::read_link(dir.join("..data")).ok();
+    std::os::unix::fs::symlink(name(&fresh), dir.join("..data_tmp")).expect("link");
+    fs::rename(dir.join("..data_tmp"), dir.join("..data")).expect("rename");
+    if let Some(old) = old {
+        fs::remove_dir_all(dir.join(old)).expect("delete");
+    }
+    let file = dir.join("config.json");
+    if !file.exists() {
+        std::os::unix::fs::symlink("..data/config.json", file).expect("link");
+    }
+}
+
+#[test]
+fn a_changed_configmap_is_followed_and_a_wrong_one_is_not() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    swap(&node, GOOD);
+    let settings = node.settings();
+    let args = ["--config", settings.to_str().expect("UTF-8")];
+    let running = node.start(&args);
+    let holds = |word: &str| node.read(OWN).is_some_and(|text| text.contains(word));
+    assert!(holds("1111"));
+    swap(&node, &GOOD.replace("1111", "2222"));
+    wait_for("the new settings", || holds("2222"));
+
+    let before = node.state();
+    swap(&node, &GOOD.replace("1111", "70000"));
+    wait_for("the complaint", || node.log().contains("70000"));
+    let log = node.log();
+    assert!(log.contains("last good") && log.contains("outboundPortExclusionList[0]"), "{log}");
+    assert_eq!(node.state(), before, "the last good settings stay");
+    let error = node.check(&args).expect_err("the settings are wrong");
+    assert!(error.contains("70000") && error.contains("config.json"), "{error}");
+
+    // Repairs go on with the last good ones.
+    fs::remove_file(node.path(OWN)).expect("delete");
+    wait_for("the repair", || holds("2222"));
+    swap(&node, &GOOD.replace("1111", "3333"));
+    wait_for("the good settings", || holds("3333"));
+    running.stop();
+}
+
+#[test]
+fn settings_that_are_wrong_at_the_start_change_nothing() {
+    for (text, word) in [("{\"ipv6\": 6}", "ipv6"), ("", "config.json"), ("[]", "config.json")] {
+        let node = Node::with(&[(NAME, PRIMARY)]);
+        fs::write(node.settings(), text).expect("write");
+        let settings = node.settings();
+        let config = ["--config", settings.to_str().expect("UTF-8")];
+        for act in [&["--once"][..], &["--check"], &[]] {
+            let output = node.run("install", &[act, &config].concat());
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(stderr(&output).contains(word), "{}", stderr(&output));
+        }
+        assert_eq!(node.bytes().len(), 1);
+        assert!(!node.bin().join("osm-cni").exists());
+    }
+}
+
+#[test]
+fn the_whole_entry_is_compared() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    for (mode, file) in [("own", OWN), ("insert", NAME)] {
+        node.install(&["--mode", mode]);
+        let text = node.read(file).expect("the list");
+        // The type alone is right.
+        node.write(file, &text.replace("pod-annotations\": true", "pod-annotations\": false"));
+        node.check(&["--mode", mode]).expect_err("the entry is another one");
+        node.install(&["--mode", mode]);
+        assert_eq!(node.read(file), Some(text));
+    }
+}
+
+#[test]
+fn check_and_install_name_the_digest() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    let installed = node.install(&[]);
+    let checked = node.check(&[]).expect("in place");
+    let digest = |line: &str| line.trim_end().rsplit(' ').next().map(str::to_owned);
+    assert_eq!(digest(&installed), digest(&checked));
+    assert_eq!(digest(&checked).map(|digest| digest.len()), Some(12), "{checked}");
+}
+
+#[test]
+fn a_missing_binary_says_what_cri_o_does_then() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    node.install(&[]);
+    fs::remove_file(node.bin().join("osm-cni")).expect("delete");
+    let error = node.check(&[]).expect_err("the binary is missing");
+    assert!(error.contains("CRI-O") && error.contains("osm-cni"), "{error}");
+}
