@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// The kernel takes a namespace apart after `ip` has ended. What is measured
 /// next should not meet that work.
-const SETTLE: Duration = Duration::from_millis(60);
+const SETTLE: Duration = Duration::from_millis(150);
 
 /// Network namespaces that are removed together.
 pub(crate) struct Spaces {
