@@ -16,7 +16,7 @@ BUILD_FLAGS := -C target-feature=+crt-static \
     --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-differential test-kind soak fuzz deny release reproduce lint clean
+.PHONY: help build demo test test-containerd test-differential test-kind bench soak fuzz deny release reproduce lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -98,6 +98,14 @@ lint: ## format, clippy, docs and shell scripts
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	shellcheck scripts/*.sh tests/support/*.sh tests/kind/*.sh .ci/run
+
+bench: ## how long it takes, beside what it replaces and the floors below
+	@scripts/needs.sh bench
+	@$(MAKE) --no-print-directory build
+	$(FLAGS)='-C target-feature=+crt-static' \
+	    cargo build --release --locked --target $(TARGET) -p osm-cni-bench
+	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_FLOORS=$(CURDIR)/target/$(TARGET)/release \
+	    target/$(TARGET)/release/bench $(ROUNDS)
 
 clean: ## removes what was built
 	cargo clean

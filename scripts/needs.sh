@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|demo|test|fuzz
+# Usage: scripts/needs.sh build|demo|bench|test|fuzz
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
 build=(gcc libc6-dev make libclang-dev linux-libc-dev)
 # A real chain (bridge, host-local), namespaces, and nft to show the rules.
 demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
+# The tools that osm-cni is measured against.
+bench=("${build[@]}" iproute2 iptables nftables)
 # Everything that the tests hold osm-cni against.
 test=("${demo[@]}" iptables containerd runc conntrack busybox-static strace shellcheck
     python3 python3-pip time util-linux)
@@ -17,9 +19,10 @@ fuzz=("${build[@]}" g++)
 case "${1:-}" in
     build) packages=("${build[@]}") ;;
     demo) packages=("${demo[@]}") ;;
+    bench) packages=("${bench[@]}") ;;
     test) packages=("${test[@]}") ;;
     fuzz) packages=("${fuzz[@]}") ;;
-    *) echo "usage: $0 build|demo|test|fuzz" >&2; exit 2 ;;
+    *) echo "usage: $0 build|demo|bench|test|fuzz" >&2; exit 2 ;;
 esac
 
 die() {

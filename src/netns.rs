@@ -105,12 +105,28 @@ impl Netns {
     /// # Errors
     /// [`NetnsError::Enter`], or [`NetnsError::OfAnotherKind`].
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
-        let enter = |source| NetnsError::Enter { path: self.path.clone(), source };
+        self.run_beside(inside, || ()).0
+    }
+
+    /// As [`Netns::run`], and `outside` on this thread meanwhile: to start a
+    /// thread takes as long as to make a pod's rules ready.
+    ///
+    /// # Errors
+    /// As [`Netns::run`], beside what `outside` returned.
+    pub fn run_beside<T: Send, U>(
+        &self,
+        inside: impl FnOnce() -> T + Send,
+        outside: impl FnOnce() -> U,
+    ) -> (Result<T, NetnsError>, U) {
         thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
             let thread = thread.spawn_scoped(scope, || self.enter().map(|()| inside()));
-            let outcome = thread.map_err(enter)?.join();
-            outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            let beside = outside();
+            let enter = |source| NetnsError::Enter { path: self.path.clone(), source };
+            let outcome = thread.map_err(enter).and_then(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            (outcome, beside)
         })
     }
 

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use nix::errno::Errno;
 use serde_json::value::RawValue;
 
 use crate::chain::Chain;
@@ -57,21 +58,34 @@ pub struct Report {
 pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, Some(result))?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
-    let batch = encode::replace(&ruleset, &[]);
-    let mut kernel = enter(attachment)?;
-    if let TableOwner::Ours(found) = kernel.owner(Family::Ip)?
+    let (kernel, batch) =
+        open(attachment)?.run_beside(NftSocket::open, || encode::create(&ruleset));
+    let mut kernel = kernel??;
+    let mut present = kernel.owner(Family::Ip)?;
+    // A table of ours that today's settings have no use for goes as well.
+    let stale = ruleset.table(Family::Ip6).is_none()
+        && matches!(kernel.owner(Family::Ip6), Ok(TableOwner::Ours(_)));
+    if present == TableOwner::NoTable && !stale {
+        match kernel.commit(&batch) {
+            // Another ADD was faster.
+            Err(NftError::Refused(refusal)) if refusal.errno == Errno::EEXIST => {
+                present = kernel.owner(Family::Ip)?;
+            }
+            committed => {
+                committed?;
+                report.rules = Some(ruleset.rule_count());
+                return Ok(report);
+            }
+        }
+    }
+    if let TableOwner::Ours(found) = present
         && of_another_interface(&found, &owner)
     {
         report.detail = Some(format!("the rules of interface {} stay", found.interface));
         return Ok(report);
     }
-    // A table of ours that today's settings have no use for goes as well.
-    let stale = ruleset.table(Family::Ip6).is_none()
-        && matches!(kernel.owner(Family::Ip6), Ok(TableOwner::Ours(_)));
-    match stale {
-        false => kernel.commit(&batch)?,
-        true => kernel.commit(&encode::replace(&ruleset, &[Family::Ip6]))?,
-    }
+    let also_delete: &[Family] = if stale { &[Family::Ip6] } else { &[] };
+    kernel.commit(&encode::replace(&ruleset, also_delete))?;
     report.rules = Some(ruleset.rule_count());
     Ok(report)
 }
@@ -192,11 +206,14 @@ fn plan(
     Ok((plan, report))
 }
 
+/// The pod's network namespace.
+fn open(attachment: &Attachment<'_>) -> Result<Netns, NetnsError> {
+    Netns::open(attachment.netns.as_deref().unwrap_or(Path::new("")))
+}
+
 /// A socket to nf_tables in the pod's network namespace.
 fn enter(attachment: &Attachment<'_>) -> Result<NftSocket, PluginError> {
-    let path = attachment.netns.as_deref().unwrap_or(Path::new(""));
-    let netns = Netns::open(path)?;
-    Ok(netns.run(NftSocket::open)??)
+    Ok(open(attachment)?.run(NftSocket::open)??)
 }
 
 /// Multus calls us once per interface of a pod; the first one's table stays.

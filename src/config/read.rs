@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use serde::Deserializer as _;
 use serde::de::{SeqAccess, Visitor};
@@ -29,7 +30,10 @@ pub struct ConfigError {
 /// A value that may be missing, and where it stands.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
-    path: String,
+    path: Rc<str>,
+    /// Which item of the list at `path`; lists may be long, so nothing is
+    /// formatted until it is wrong.
+    item: Option<usize>,
     raw: Option<&'a RawValue>,
 }
 
@@ -41,13 +45,20 @@ pub(super) struct Object<'a> {
 
 impl<'a> Reader<'a> {
     /// The value at `path`; `null` is as good as missing.
-    pub(super) fn new(path: impl Into<String>, raw: Option<&'a RawValue>) -> Self {
-        Reader { path: path.into(), raw: raw.filter(|raw| raw.get() != "null") }
+    pub(super) fn new(path: impl Into<Rc<str>>, raw: Option<&'a RawValue>) -> Self {
+        Reader { path: path.into(), item: None, raw: raw.filter(|raw| raw.get() != "null") }
+    }
+
+    fn path_text(&self) -> String {
+        match self.item {
+            None => self.path.to_string(),
+            Some(item) => format!("{}[{item}]", self.path),
+        }
     }
 
     fn error(&self, expected: Expected) -> ConfigError {
         let value = self.raw.map_or("null", RawValue::get);
-        ConfigError { path: self.path.clone(), value: shown(value), expected }
+        ConfigError { path: self.path_text(), value: shown(value), expected }
     }
 
     fn parse<T>(
@@ -86,7 +97,7 @@ impl<'a> Reader<'a> {
                 return;
             }
             // An item that is null is wrong, not missing.
-            match read(Reader { path: format!("{}[{index}]", self.path), raw: Some(item) }) {
+            match read(Reader { path: self.path.clone(), item: Some(index), raw: Some(item) }) {
                 Ok(item) => items.push(item),
                 Err(error) => wrong = Some(error),
             }
@@ -104,7 +115,7 @@ impl<'a> Reader<'a> {
                 serde_json::from_str(raw.get()).map_err(|_| self.error(Expected::Object))?
             }
         };
-        Ok(Object { path: self.path.clone(), fields })
+        Ok(Object { path: self.path_text(), fields })
     }
 
     /// One of these words; the first if missing.
@@ -236,9 +247,18 @@ fn canonical_below(depth: usize, json: &str, tell: &mut dyn FnMut(&str)) {
             canonical_below(depth + 1, value.get(), tell);
         }
         tell(if between == "{" { "{}" } else { "}" });
+    } else if is_plain(json) {
+        tell(json);
     } else {
         tell(&serde_json::from_str(json).unwrap_or(Value::Null).to_string());
     }
+}
+
+/// Whether there is one way only to write this value: a string without escapes
+/// or a whole number that is not large.
+fn is_plain(json: &str) -> bool {
+    let string = json.starts_with('"') && !json.contains('\\');
+    string || (json.len() <= 18 && json.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Hands on the items of a JSON list, one after the other.

@@ -10,7 +10,7 @@ use std::fmt;
 
 use rustables::data_type::DataType;
 use rustables::set::{SetBuilder, SetElementList};
-use rustables::sys::NLM_F_ACK;
+use rustables::sys::{NLM_F_ACK, NLM_F_EXCL};
 use rustables::{ChainPolicy, ChainType, HookClass, MsgType, ProtocolFamily};
 
 use super::data::{self, PortKey, SetKind, UidKey};
@@ -72,6 +72,27 @@ pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
         writer.table(index, table);
     }
     writer.finish(Some(ruleset))
+}
+
+/// The transaction that makes these tables where there is none of ours yet; it
+/// is refused with EEXIST where there is one. A [`replace`] would do here too,
+/// but the kernel lets whoever removed a table wait, when the socket is closed,
+/// until no packet can be in it any more (`nft_rcv_nl_event` in
+/// `net/netfilter/nf_tables_api.c`): some ten milliseconds per pod.
+pub fn create(ruleset: &Ruleset) -> Batch<'_> {
+    let mut writer = Writer::new();
+    for (index, table) in ruleset.tables.iter().enumerate() {
+        writer.table(index, table);
+    }
+    let mut batch = writer.finish(Some(ruleset));
+    let is_table = |subject: &Subject| matches!(subject, Subject::Table(_));
+    let tables: Vec<bool> = batch.messages.iter().map(is_table).collect();
+    each_header(&mut batch.bytes, |index, flags| {
+        // the batch's own message comes first
+        let is_table = index.checked_sub(1).and_then(|index| tables.get(index));
+        if is_table == Some(&true) { flags | NLM_F_EXCL as u16 } else { flags }
+    });
+    batch
 }
 
 /// The transaction that removes our tables of these families. It does not fail
@@ -320,12 +341,16 @@ fn protocol_family(family: Family) -> ProtocolFamily {
 /// is asked to: so the last message's answer tells that all went well, and the
 /// receive buffer can't overflow however long the batch is.
 fn ask_for_last_answer_only(bytes: &mut [u8], last: usize) {
+    let ack = NLM_F_ACK as u16;
+    each_header(bytes, |index, flags| if index == last { flags | ack } else { flags & !ack });
+}
+
+/// Gives the n-th message other flags.
+fn each_header(bytes: &mut [u8], flags_of: impl Fn(usize, u16) -> u16) {
     let mut at = 0;
     let mut index = 0;
     while let (Some(length), Some(flags)) = (ne_u32(bytes, at), ne_u16(bytes, at + 6)) {
-        let ack = NLM_F_ACK as u16;
-        let flags = if index == last { flags | ack } else { flags & !ack };
-        bytes[at + 6..at + 8].copy_from_slice(&flags.to_ne_bytes());
+        bytes[at + 6..at + 8].copy_from_slice(&flags_of(index, flags).to_ne_bytes());
         at += wire::align(length as usize).max(HEADER);
         index += 1;
     }

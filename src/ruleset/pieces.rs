@@ -28,11 +28,11 @@ const PRIORITY_NAT: i32 = -100;
 /// filter chains: where iptables' filter table hooks in (`NF_IP_PRI_FILTER`).
 const PRIORITY_FILTER: i32 = 0;
 
-/// More ports than this become several sets. The kernel keeps ports (keys of
-/// two bytes) in a bitmap with a list beside it, and walks that list for each
-/// new one (`nft_bitmap_elem_find` in `net/netfilter/nft_set_bitmap.c`): one
-/// set of all odd ports, which any pod's annotation may ask for, costs seconds.
-const PORTS_PER_SET: usize = 1024;
+/// Ports in one set at most; a longer list becomes several. The kernel keeps
+/// ports in a bitmap, and looks for duplicates in a list beside it, one by one
+/// (`nft_bitmap_insert` in `net/netfilter/nft_set_bitmap.c`): ten thousand in
+/// one set take a third of a second.
+const PORTS_PER_SET: usize = 256;
 
 /// The names that a generation of chains goes by.
 pub(super) struct Names {

@@ -47,6 +47,41 @@ fn osm_v1_is_listed_as_the_golden_says() {
 }
 
 #[test]
+fn many_adds_at_once_leave_one_set_of_rules() {
+    let (netns, alone) = (TestNetns::new(), TestNetns::new());
+    let mut conf = document("1.0.0");
+    conf["ipv6"] = json!("redirect");
+    let add = |_| {
+        let (conf, netns) = (&conf, &netns);
+        move || call("ADD", netns, conf)
+    };
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let adds: Vec<_> = (0..64).map(add).map(|add| scope.spawn(add)).collect();
+        adds.into_iter().map(|add| add.join().expect("no panic")).collect()
+    });
+    for answer in answers {
+        answer.ok();
+    }
+    call("CHECK", &netns, &conf).ok();
+    call("ADD", &alone, &conf).ok();
+    assert_eq!(listing(&netns), listing(&alone));
+}
+
+#[test]
+fn ports_beyond_one_sets_measure_are_excluded_all_the_same() {
+    let netns = TestNetns::new();
+    let mut conf = document("1.0.0");
+    let ports: Vec<u16> = (0..600).map(|index| 20_001 + 2 * index).collect();
+    conf["traffic"]["outboundPortExclusionList"] = json!(ports);
+    call("ADD", &netns, &conf).ok();
+    call("CHECK", &netns, &conf).ok();
+    let listed = listing(&netns);
+    for port in ports {
+        assert_eq!(listed.matches(&format!(" {port}")).count(), 1, "{port}: {listed}");
+    }
+}
+
+#[test]
 fn add_twice_leaves_what_add_once_leaves() {
     let netns = TestNetns::new();
     let conf = document("0.4.0");

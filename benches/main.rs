@@ -1,0 +1,112 @@
+//! `make bench`: how long osm-cni takes beside the floors under it and the
+//! tools that it replaces. Everything in one run, by turns, so that whatever
+//! else the machine does is shared by all. README.md in this directory says
+//! what the figures mean.
+//!
+//! Runs programs and makes network namespaces; writes `results.md` and
+//! `results.svg` beside itself.
+#![allow(clippy::disallowed_methods, reason = "measures programs from outside")]
+
+mod cases;
+mod connect;
+mod crowd;
+mod plot;
+mod process;
+mod report;
+mod space;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use cases::{Case, DOCUMENT, Files, RESTORE};
+use report::{Report, Row};
+use space::Spaces;
+
+/// Rounds whose figures do not count: files get into memory, modules loaded.
+const WARM_UP: usize = 3;
+
+fn main() -> io::Result<()> {
+    let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(120);
+    let path = |name: &str| {
+        std::env::var_os(name).map(PathBuf::from).ok_or_else(|| {
+            io::Error::other(format!("{name} is not set: run this through `make bench`"))
+        })
+    };
+    let (binary, floors) = (path("OSM_CNI_BIN")?, path("OSM_CNI_FLOORS")?);
+    let directory = tempfile::tempdir()?;
+    let files = Files::new(directory.path(), binary, floors)?;
+    let cases = files.cases()?;
+    let rows = processes(&files, &cases, rounds)?;
+    let crowds = crowds(&cases)?;
+    eprintln!("connections");
+    let mut pods = connect::run(&files)?;
+    pods.iter_mut().for_each(|pod| pod.times.sort());
+    let binary = fs::metadata(&files.binary)?.len();
+    let image = report::image_size(binary);
+    let report = Report { rows, crowds, pods, binary, image, machine: machine()? };
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::write(here.join("results.md"), report.to_string())?;
+    fs::write(here.join("results.svg"), plot::svg(&report))?;
+    print!("{report}");
+    Ok(())
+}
+
+/// Each case once per round, in namespaces made before it.
+fn processes(files: &Files, cases: &[Case], rounds: usize) -> io::Result<Vec<Row>> {
+    let mut rows: Vec<Row> = cases
+        .iter()
+        .map(|case| Row { name: case.name, walls: Vec::new(), cpus: Vec::new(), memory: 0 })
+        .collect();
+    let launcher = files.helper("launch");
+    for round in 0..WARM_UP + rounds {
+        if round % 10 == 0 {
+            eprintln!("whole processes, round {round} of {}", WARM_UP + rounds);
+        }
+        let spaces = Spaces::new(cases.len())?;
+        let mut place = BTreeMap::new();
+        for (index, (case, row)) in cases.iter().zip(&mut rows).enumerate() {
+            let own = case.after.and_then(|name| place.get(name).copied()).unwrap_or(index);
+            place.insert(case.name, own);
+            let netns = spaces.path(own);
+            if round < WARM_UP {
+                let peak = case.program.peak_memory(&launcher, &netns)?;
+                row.memory = row.memory.max(peak);
+                continue;
+            }
+            let sample = case.program.run(&netns)?;
+            row.walls.push(sample.wall);
+            row.cpus.push(sample.cpu);
+        }
+    }
+    for row in &mut rows {
+        row.walls.sort();
+        row.cpus.sort();
+    }
+    Ok(rows)
+}
+
+fn crowds(cases: &[Case]) -> io::Result<Vec<crowd::Crowd>> {
+    let mut crowds = Vec::new();
+    for at_a_time in [1, 8, 64] {
+        for case in cases.iter().filter(|case| [DOCUMENT, RESTORE].contains(&case.name)) {
+            eprintln!("{} pods, {at_a_time} at a time: {}", crowd::PODS, case.name);
+            crowds.push(crowd::run(case.name, &case.program, at_a_time)?);
+        }
+    }
+    Ok(crowds)
+}
+
+/// Kernel, processors, and what else the machine was doing.
+fn machine() -> io::Result<String> {
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let load = fs::read_to_string("/proc/loadavg")?;
+    let cpus = std::thread::available_parallelism()?;
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    let kernel = kernel.trim();
+    Ok(format!(
+        "Linux {kernel}, {cpus} processors; load at the end (1, 5, 15 minutes): {}.",
+        load.join(", ")
+    ))
+}
