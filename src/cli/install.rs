@@ -34,7 +34,7 @@ Under CRI-O a list whose binary is missing or fails VERSION is skipped, and the
 next one in the directory takes over, without redirection: --check tells.
 
 Example:
-  osm-cni install --config /etc/osm-cni/config.json --metrics 127.0.0.1:9815
+  osm-cni install --config /etc/osm-cni/config.json --metrics 127.0.0.1:9472
 ";
 
 #[derive(Clone, Copy)]

@@ -59,7 +59,7 @@ impl Entry {
             return ours.map(Self::from_value).ok_or(SourceError::NoEntry);
         }
         if fields.get("kind") == Some(&json!("MeshConfig")) {
-            return Self::from_mesh_config(&fields["spec"]);
+            return Self::from_mesh_config(fields.get("spec").unwrap_or(&Value::Null));
         }
         Ok(Self::from_value(&Value::Object(fields)))
     }

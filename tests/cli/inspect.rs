@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::node::{CONTAINER, Node, document};
-use super::{argument, osm_cni, schema};
+use super::{argument, osm_cni};
 use crate::support::host;
+use crate::support::schema;
 
 fn inspect(node: &Node, more: &[&str]) -> super::Run {
     let root = argument(node.root());

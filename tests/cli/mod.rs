@@ -7,7 +7,6 @@ mod manners;
 mod node;
 mod readme;
 mod render;
-mod schema;
 mod validate;
 
 use std::path::Path;

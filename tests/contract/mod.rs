@@ -4,4 +4,5 @@
 mod attachment;
 mod bad_input;
 mod journal;
+mod schema;
 mod verbs;

@@ -11,6 +11,7 @@ pub(crate) mod netns;
 pub(crate) mod plugin;
 pub(crate) mod pod;
 pub(crate) mod rundir;
+pub(crate) mod schema;
 pub(crate) mod strace;
 pub(crate) mod world;
 

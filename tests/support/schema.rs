@@ -1,6 +1,7 @@
-//! JSON Schema, as much of it as `conf/inspect.schema.json` uses; a keyword
-//! that is not known here fails, so that none is ignored.
+//! JSON Schema, as much of it as the schemas in `conf/` use; a keyword that is
+//! not known here fails, so that none is ignored.
 
+use regex::Regex;
 use serde_json::Value;
 
 /// What in a document is not as the schema says, with its place.
@@ -13,7 +14,7 @@ pub(crate) fn problems(schema: &Value, document: &Value) -> Vec<String> {
 fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
     for (keyword, wanted) in schema.as_object().expect("a schema is an object") {
         match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" => {}
+            "$schema" | "$defs" | "title" | "description" | "default" => {}
             "$ref" => {
                 let path = wanted.as_str().expect("a reference").trim_start_matches('#');
                 let target = root.pointer(path).unwrap_or_else(|| panic!("no {path}"));
@@ -31,6 +32,38 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
             "enum" => {
                 if !wanted.as_array().expect("a list").contains(value) {
                     found.push(format!("{place}: {value} is none of {wanted}"));
+                }
+            }
+            "const" => {
+                if value != wanted {
+                    found.push(format!("{place}: {value} is not {wanted}"));
+                }
+            }
+            "anyOf" => {
+                let fits = |schema| {
+                    let mut problems = Vec::new();
+                    check(root, schema, value, place, &mut problems);
+                    problems.is_empty()
+                };
+                if !wanted.as_array().expect("a list").iter().any(fits) {
+                    found.push(format!("{place}: {value} is none of what it may be"));
+                }
+            }
+            "pattern" => {
+                let pattern = Regex::new(wanted.as_str().expect("a pattern")).expect("a pattern");
+                if value.as_str().is_some_and(|text| !pattern.is_match(text)) {
+                    found.push(format!("{place}: {value} does not match {wanted}"));
+                }
+            }
+            "minLength" => {
+                let length = value.as_str().map(|text| text.chars().count() as u64);
+                if length < wanted.as_u64() && length.is_some() {
+                    found.push(format!("{place}: {value} is too short"));
+                }
+            }
+            "maximum" => {
+                if value.as_f64() > wanted.as_f64() {
+                    found.push(format!("{place}: {value} is more than {wanted}"));
                 }
             }
             "minimum" => {
