@@ -17,6 +17,9 @@ RUN apt-get update \
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+# Members of the workspace: cargo wants to see them, and builds neither here.
+COPY benches benches
+COPY demo demo
 # The manifest names the tests; they are not built here.
 RUN mkdir tests && touch tests/main.rs
 ENV CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0
