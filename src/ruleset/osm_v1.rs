@@ -17,16 +17,7 @@ const NAMES: Names = Names {
 
 /// The rules that a policy asks for.
 pub(super) fn build(policy: &Policy) -> Ruleset {
-    tables(policy, |table| {
-        vec![
-            table.prerouting(&NAMES),
-            table.inbound(&NAMES),
-            table.in_redirect(&NAMES),
-            table.output(&NAMES),
-            outbound(table),
-            table.out_redirect(&NAMES),
-        ]
-    })
+    tables(policy, &NAMES, outbound)
 }
 
 /// The outbound story: what stays inside the pod first, then the proxy's own

@@ -59,8 +59,13 @@ pub(super) struct Builder<'a> {
     sets: Vec<Set>,
 }
 
-/// The tables of a policy: IPv4's, and IPv6's unless it is bypassed.
-pub(super) fn tables(policy: &Policy, chains: impl Fn(&mut Builder<'_>) -> Vec<Chain>) -> Ruleset {
+/// The tables of a policy: IPv4's, and IPv6's unless it is bypassed. The
+/// generations of chains differ in their names and in the outbound story.
+pub(super) fn tables(
+    policy: &Policy,
+    names: &Names,
+    outbound: impl Fn(&mut Builder<'_>) -> Chain,
+) -> Ruleset {
     let ipv6 = match policy.ipv6 {
         Ipv6Mode::Bypass => None,
         Ipv6Mode::Redirect => Some((Family::Ip6, Treatment::Redirect)),
@@ -68,16 +73,23 @@ pub(super) fn tables(policy: &Policy, chains: impl Fn(&mut Builder<'_>) -> Vec<C
     };
     let wanted = [(Family::Ip, Treatment::Redirect)].into_iter().chain(ipv6);
     let tables = wanted.map(|(family, treatment)| {
-        let mut builder = Builder { policy, family, treatment, sets: Vec::new() };
-        let chains = chains(&mut builder);
-        Table { family, owner: None, sets: builder.sets, chains }
+        let mut table = Builder { policy, family, treatment, sets: Vec::new() };
+        let chains = vec![
+            table.prerouting(names),
+            table.inbound(names),
+            table.in_redirect(names),
+            table.output(names),
+            outbound(&mut table),
+            table.out_redirect(names),
+        ];
+        Table { family, owner: None, sets: table.sets, chains }
     });
     Ruleset { tables: tables.collect() }
 }
 
 impl<'a> Builder<'a> {
     /// `PREROUTING`: what arrives at the pod goes to the inbound chain.
-    pub(super) fn prerouting(&self, names: &Names) -> Chain {
+    fn prerouting(&self, names: &Names) -> Chain {
         let mut rules = Vec::new();
         if self.treatment == Treatment::Reject {
             // iifname "lo" return: a nat chain never sees here what was sent
@@ -89,7 +101,7 @@ impl<'a> Builder<'a> {
     }
 
     /// `OUTPUT`: what the pod sends goes to the outbound chain.
-    pub(super) fn output(&self, names: &Names) -> Chain {
+    fn output(&self, names: &Names) -> Chain {
         let pod_ip = match self.family {
             Family::Ip => self.policy.pod_ipv4().map(IpAddr::V4),
             Family::Ip6 => self.policy.pod_ipv6().map(IpAddr::V6),
@@ -112,7 +124,7 @@ impl<'a> Builder<'a> {
 
     /// The inbound story: exclusions and the proxy's own ports pass, all else
     /// is the proxy's.
-    pub(super) fn inbound(&mut self, names: &Names) -> Chain {
+    fn inbound(&mut self, names: &Names) -> Chain {
         let mut rules = Vec::new();
         for (lists, origin) in self.authors() {
             // tcp dport @inbound_ports_mesh return: excluded by a list
@@ -135,14 +147,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Where inbound connections are handed to the proxy.
-    pub(super) fn in_redirect(&self, names: &Names) -> Chain {
+    fn in_redirect(&self, names: &Names) -> Chain {
         // meta l4proto tcp redirect to :15003
         let to_proxy = rule([Match::Tcp], self.to_proxy(self.policy.proxy.inbound_port));
         chain(names.in_redirect, vec![to_proxy])
     }
 
     /// Where outbound connections are handed to the proxy.
-    pub(super) fn out_redirect(&self, names: &Names) -> Chain {
+    fn out_redirect(&self, names: &Names) -> Chain {
         let proxy = &self.policy.proxy;
         let admin = port_match(16, Operand::One(proxy.admin_port));
         let rules = vec![
