@@ -1,8 +1,8 @@
 //! Laws over random rulesets and random bytes.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Mutex;
 
 use osm_cni::nft::{NftSocket, compare, decode, encode};
 use osm_cni::ruleset::{
@@ -11,6 +11,7 @@ use osm_cni::ruleset::{
 };
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use super::samples;
 use crate::support::netns::TestNetns;
@@ -123,30 +124,33 @@ fn random_ruleset() -> impl Strategy<Value = Ruleset> {
         .prop_map(|(ip, ip6)| Ruleset { tables: vec![ip, ip6] })
 }
 
-static POD: Mutex<Option<(TestNetns, NftSocket)>> = Mutex::new(None);
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() }
+}
 
-fn through_the_kernel(ruleset: &Ruleset) -> decode::Installed {
-    let mut pod = POD.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let (_, nft) = pod.get_or_insert_with(|| {
-        let netns = TestNetns::new();
-        let nft = netns.nft();
-        (netns, nft)
-    });
+fn through_the_kernel(nft: &mut NftSocket, ruleset: &Ruleset) -> decode::Installed {
     if let Err(err) = nft.commit(&encode::replace(ruleset, &[])) {
         panic!("{err}");
     }
     nft.installed().expect("read back")
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_kernel_gives_back_what_it_was_given(ruleset in random_ruleset()) {
-        let installed = through_the_kernel(&ruleset);
+#[test]
+fn the_kernel_gives_back_what_it_was_given() {
+    let netns = TestNetns::new();
+    let nft = RefCell::new(netns.nft());
+    let law = |ruleset: Ruleset| {
+        let installed = through_the_kernel(&mut nft.borrow_mut(), &ruleset);
         prop_assert_eq!(compare::exact(&ruleset, &installed), Ok(()));
         prop_assert_eq!(installed.ruleset(), Some(ruleset));
-    }
+        Ok(())
+    };
+    let outcome = TestRunner::new(config()).run(&random_ruleset(), law);
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+proptest! {
+    #![proptest_config(config())]
 
     #[test]
     fn what_was_encoded_is_decoded(ruleset in random_ruleset()) {
