@@ -8,12 +8,11 @@ use serde_json::value::RawValue;
 
 use crate::chain::Chain;
 use crate::cni::request::Attachment;
-use crate::config::RawConf;
 use crate::kubelet;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
 use crate::pod::{PodAddresses, PodFacts};
-use crate::policy::{self, Decision, Policy, PolicyError};
+use crate::policy::{self, Decision, PolicyError};
 use crate::ruleset::{self, Family, LAYOUT_VERSION, Owner, Ruleset};
 
 /// Why a call could not be served.
@@ -155,19 +154,6 @@ pub fn status() -> Result<Report, PluginError> {
     generation.map(|_| Report::default()).map_err(PluginError::NotReady)
 }
 
-/// What a pod would get: the decision, and the rules if it is redirected.
-///
-/// # Errors
-/// See [`PolicyError`].
-pub fn decide(conf: &RawConf<'_>, pod: &PodFacts<'_>) -> Result<Decision, PolicyError> {
-    policy::decide(conf, pod, kubelet::volumes)
-}
-
-/// The rules of a policy.
-pub fn rules(policy: &Policy, owner: Option<&Owner>) -> Ruleset {
-    ruleset::build(policy, owner)
-}
-
 /// What the kernel should hold, and whose it is.
 struct Plan {
     ruleset: Ruleset,
@@ -186,7 +172,7 @@ fn plan(
         addresses.unwrap_or_default(),
     );
     let mut report = Report::default();
-    let plan = match decide(&attachment.conf, &pod)? {
+    let plan = match policy::decide(&attachment.conf, &pod, kubelet::volumes)? {
         Decision::Leave(reason) => {
             report.decision = Some("leave");
             report.reason = Some(reason.word());
@@ -199,7 +185,7 @@ fn plan(
             report.detail = Some(because.to_string());
             report.warnings = warnings;
             let owner = Owner::new(&attachment.container, &attachment.interface);
-            let ruleset = rules(&policy, Some(&owner));
+            let ruleset = ruleset::build(&policy, Some(&owner));
             Some(Plan { ruleset, owner })
         }
     };

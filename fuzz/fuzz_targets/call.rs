@@ -8,10 +8,9 @@ use libfuzzer_sys::fuzz_target;
 use osm_cni::cni::request::{self, Request};
 use osm_cni::cni::{CniError, reply};
 use osm_cni::nft::{decode, encode};
-use osm_cni::plugin;
 use osm_cni::pod::{PodAddresses, PodFacts};
 use osm_cni::policy::{Decision, Volumes};
-use osm_cni::ruleset::Owner;
+use osm_cni::ruleset::{self, Owner};
 use serde_json::Value;
 
 fn is_an_answer(error: &CniError, stdin: &[u8]) {
@@ -55,7 +54,7 @@ fuzz_target!(|data: &[u8]| {
         Ok(Decision::Leave(reason)) => assert!(!reason.to_string().is_empty()),
         Ok(Decision::Redirect { policy, .. }) => {
             let owner = Owner::new(&attachment.container, &attachment.interface);
-            let ruleset = plugin::rules(&policy, Some(&owner));
+            let ruleset = ruleset::build(&policy, Some(&owner));
             let batch = encode::replace(&ruleset, &[]);
             assert_eq!(decode::installed(batch.bytes()).tables.len(), ruleset.tables.len());
         }

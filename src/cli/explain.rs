@@ -6,15 +6,15 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::connection::{self, Connection, ConnectionOptions};
+use super::inspect::{FORMATS, Format};
 use super::installed::{self, InstalledOptions};
 use super::paint::Paint;
 use super::pod_options::{self, PodOptions};
 use super::{CliError, inspect, json, mermaid, options, words};
 use crate::nft::Installed;
-use crate::plugin;
 use crate::policy::{Decision, Enrolment};
 use crate::ruleset::eval::{self, End, Path};
-use crate::ruleset::{Family, Provenance, Rule, Ruleset, Set, Verdict};
+use crate::ruleset::{self, Family, Provenance, Rule, Ruleset, Set, Verdict};
 
 const HELP: &str = concat!(
     "\
@@ -43,16 +43,6 @@ Example:
       --annotation outbound-port-exclusion-list=6379
 "
 );
-
-#[derive(Debug, Clone, Copy)]
-enum Format {
-    Text,
-    Json,
-    Mermaid,
-}
-
-const FORMATS: [(&str, Format); 3] =
-    [("text", Format::Text), ("json", Format::Json), ("mermaid", Format::Mermaid)];
 
 /// All that is explained.
 struct Case {
@@ -135,7 +125,7 @@ fn of_settings(thought: &PodOptions, connection: ConnectionOptions) -> Result<Ca
                 Enrolment::SidecarVolume(_) => " (as is assumed without --no-sidecar)",
                 Enrolment::Annotation | Enrolment::MeshNamespace(_) => "",
             };
-            (format!("redirected: {because}{assumed}"), plugin::rules(policy, None))
+            (format!("redirected: {because}{assumed}"), ruleset::build(policy, None))
         }
     };
     Ok(Case { connection, decision: Some(decision), ruleset })

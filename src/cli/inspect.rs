@@ -35,14 +35,15 @@ Example:
 "
 );
 
+/// What `inspect` and `explain` print.
 #[derive(Debug, Clone, Copy)]
-enum Format {
+pub(super) enum Format {
     Text,
     Json,
     Mermaid,
 }
 
-const FORMATS: [(&str, Format); 3] =
+pub(super) const FORMATS: [(&str, Format); 3] =
     [("text", Format::Text), ("json", Format::Json), ("mermaid", Format::Mermaid)];
 
 /// Runs the command with what follows its name.

@@ -6,9 +6,8 @@ use serde_json::json;
 
 use super::pod_options::{self, Decided, PodOptions};
 use super::{CliError, json, mermaid, options, view};
-use crate::plugin;
 use crate::policy::Decision;
-use crate::ruleset::{Family, Ruleset, text};
+use crate::ruleset::{self, Family, Ruleset, text};
 
 const HELP: &str = concat!(
     "\
@@ -72,7 +71,7 @@ pub(super) fn run(args: &mut lexopt::Parser, mut out: &mut dyn Write) -> Result<
         Decision::Redirect { policy, because, .. } => (policy, because),
         Decision::Leave(reason) => return leave(format, &reason.to_string(), reason.word(), out),
     };
-    let mut ruleset = plugin::rules(policy, None);
+    let mut ruleset = ruleset::build(policy, None);
     ruleset.tables.retain(|table| family.is_none_or(|family| table.family == family));
     match format {
         Format::Nft => text::nft(&ruleset, &mut out)?,

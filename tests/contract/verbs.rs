@@ -202,3 +202,17 @@ fn variables_have_their_forms() {
     // Upper case is allowed in a container id, as are dots and underscores.
     call.env("CNI_CONTAINERID", "A0_b.C-d").run().ok();
 }
+
+#[test]
+fn a_panic_is_answered_in_json_with_its_place() {
+    let conf = conf("0.4.0").to_string();
+    let mut stdout = Vec::new();
+    // The environment is looked at inside of the call.
+    let env = |_: &str| -> Option<std::ffi::OsString> { panic!("a bug of {}", "ours") };
+    let status = osm_cni::cni::run(env, conf.as_bytes(), &mut stdout);
+    let answer: Value = serde_json::from_slice(&stdout).expect("JSON");
+    assert_eq!((status, &answer["code"]), (1, &json!(199)));
+    assert_eq!(answer["cniVersion"], "0.4.0");
+    let msg = answer["msg"].as_str().expect("a message");
+    assert!(msg.contains("verbs.rs:") && msg.contains("a bug of ours"), "{msg}");
+}

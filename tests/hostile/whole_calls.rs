@@ -7,11 +7,11 @@ use std::path::PathBuf;
 
 use osm_cni::cni::request::{self, Request};
 use osm_cni::cni::{CniError, reply};
+use osm_cni::kubelet;
 use osm_cni::nft::{decode, encode};
-use osm_cni::plugin;
 use osm_cni::pod::{PodAddresses, PodFacts};
-use osm_cni::policy::Decision;
-use osm_cni::ruleset::Owner;
+use osm_cni::policy::{self, Decision};
+use osm_cni::ruleset::{self, Owner};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -42,12 +42,12 @@ pub(super) fn serve(
     let addresses = result.map(|result| PodAddresses::of_result(result, &attachment.interface));
     let addresses = addresses.unwrap_or_default();
     let pod = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
-    match plugin::decide(&attachment.conf, &pod) {
+    match policy::decide(&attachment.conf, &pod, kubelet::volumes) {
         Err(error) => is_an_answer(&CniError::Plugin(error.into()), stdin),
         Ok(Decision::Leave(_)) => Ok(()),
         Ok(Decision::Redirect { policy, .. }) => {
             let owner = Owner::new(&attachment.container, &attachment.interface);
-            let ruleset = plugin::rules(&policy, Some(&owner));
+            let ruleset = ruleset::build(&policy, Some(&owner));
             let batch = encode::replace(&ruleset, &[]);
             prop_assert_eq!(decode::installed(batch.bytes()).tables.len(), ruleset.tables.len());
             Ok(())
