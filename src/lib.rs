@@ -20,8 +20,9 @@
 //!
 //! Side effects are confined to the doors: [`netns`] (enters a namespace),
 //! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
-//! directories), [`journal`] (writes the log) and [`node`] (writes the node's
-//! files). All other rooms are functions of their arguments.
+//! directories), [`journal`] (writes the log), [`privilege`] (lays rights down)
+//! and [`node`] (writes the node's files). All other rooms are functions of
+//! their arguments.
 
 pub mod chain;
 pub mod cli;
@@ -35,4 +36,5 @@ pub mod node;
 pub mod plugin;
 pub mod pod;
 pub mod policy;
+pub mod privilege;
 pub mod ruleset;

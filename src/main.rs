@@ -1,11 +1,13 @@
 //! Picks the face: with `CNI_COMMAND` in the environment this is the CNI
-//! plugin, otherwise the operator's command line. Nothing else happens here.
+//! plugin, otherwise the operator's command line. The plugin first lays down
+//! the rights that it has no use for. Nothing else happens here.
 
 use std::process::ExitCode;
 use std::{env, io};
 
 fn main() -> ExitCode {
     if env::var_os("CNI_COMMAND").is_some() {
+        osm_cni::privilege::begin_call();
         let status = osm_cni::cni::run(|name| env::var_os(name), io::stdin(), io::stdout());
         return ExitCode::from(status);
     }

@@ -13,6 +13,7 @@ use crate::netns::{Netns, NetnsError};
 use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
 use crate::pod::{PodAddresses, PodFacts};
 use crate::policy::{self, Decision, PolicyError};
+use crate::privilege;
 use crate::ruleset::{self, Family, LAYOUT_VERSION, Owner, Ruleset};
 
 /// Why a call could not be served.
@@ -57,8 +58,11 @@ pub struct Report {
 pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, Some(result))?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
-    let (kernel, batch) =
-        open(attachment)?.run_beside(NftSocket::open, || encode::create(&ruleset));
+    // The thread inside has its own rights; this one needs no others from here.
+    let (kernel, batch) = open(attachment)?.run_beside(open_socket, || {
+        privilege::keep_net_admin();
+        encode::create(&ruleset)
+    });
     let mut kernel = kernel??;
     let mut present = kernel.owner(Family::Ip)?;
     // A table of ours that today's settings have no use for goes as well.
@@ -150,7 +154,7 @@ pub fn del(attachment: &Attachment<'_>) -> Report {
 /// # Errors
 /// [`PluginError::NotReady`]
 pub fn status() -> Result<Report, PluginError> {
-    let generation = NftSocket::open().and_then(|mut kernel| kernel.generation());
+    let generation = open_socket().and_then(|mut kernel| kernel.generation());
     generation.map(|_| Report::default()).map_err(PluginError::NotReady)
 }
 
@@ -199,7 +203,14 @@ fn open(attachment: &Attachment<'_>) -> Result<Netns, NetnsError> {
 
 /// A socket to nf_tables in the pod's network namespace.
 fn enter(attachment: &Attachment<'_>) -> Result<NftSocket, PluginError> {
-    Ok(open(attachment)?.run(NftSocket::open)??)
+    Ok(open(attachment)?.run_beside(open_socket, privilege::keep_net_admin).0??)
+}
+
+/// A socket to nf_tables where the calling thread is, which needs no other
+/// rights any more.
+fn open_socket() -> Result<NftSocket, NftError> {
+    privilege::keep_net_admin();
+    NftSocket::open()
 }
 
 /// Multus calls us once per interface of a pod; the first one's table stays.

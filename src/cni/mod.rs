@@ -14,6 +14,7 @@ use std::time::Instant;
 use crate::config::RawConf;
 use crate::journal::{self, CallLine};
 use crate::plugin::{self, PluginError, Report};
+use crate::privilege;
 use request::{Call, Request, RequestError};
 
 /// More input than this is no network configuration (in bytes).
@@ -104,6 +105,9 @@ fn serve(
             Err(error)
         }
     };
+    if let Some(failure) = privilege::failure() {
+        log::warn!("this call has more rights than it needs, they cannot be laid down: {failure}");
+    }
     line.write(started.elapsed());
     answer
 }

@@ -9,6 +9,7 @@ mod crowd;
 mod kernel_answers;
 mod kills;
 mod privilege;
+mod rights;
 mod surroundings;
 
 use serde_json::{Value, json};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -84,10 +84,10 @@ impl Call {
         self
     }
 
-    /// Runs it.
-    pub(crate) fn run(&self) -> Answer {
+    /// Starts it; it waits for its input.
+    pub(crate) fn spawn(&self) -> Child {
         let words: Vec<OsString> = self.under.iter().cloned().chain([binary().into()]).collect();
-        let mut child = Command::new(&words[0])
+        Command::new(&words[0])
             .args(&words[1..])
             .env_clear()
             .envs(&self.env)
@@ -95,9 +95,19 @@ impl Call {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the plugin starts");
+            .expect("the plugin starts")
+    }
+
+    /// Gives a started call its input.
+    pub(crate) fn feed(&self, child: &mut Child) {
         // A plugin that does not read its input closes the pipe.
         let _ = child.stdin.take().expect("a pipe").write_all(&self.stdin);
+    }
+
+    /// Runs it.
+    pub(crate) fn run(&self) -> Answer {
+        let mut child = self.spawn();
+        self.feed(&mut child);
         let output = child.wait_with_output().expect("the plugin ends");
         let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
         Answer {

@@ -58,17 +58,23 @@ pub(crate) fn command(output: &Path, options: &[&str]) -> Vec<OsString> {
 
 impl Trace {
     fn read(text: &str) -> Self {
-        let entries = text.lines().filter_map(|line| {
-            let (thread, call) = line.split_once(' ')?;
-            let (name, _) = call.trim_start().split_once('(')?;
-            let is_name = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            (is_name && !name.is_empty()).then(|| Entry {
-                thread: thread.to_owned(),
-                name: name.to_owned(),
-                line: call.trim_start().to_owned(),
-            })
-        });
-        Trace(entries.collect())
+        let mut entries: Vec<Entry> = Vec::new();
+        for line in text.lines() {
+            let Some((thread, call)) = line.split_once(' ') else { continue };
+            let call = call.trim_start();
+            // the second half of a call during which another thread had its turn
+            if call.starts_with("<... ") {
+                let first = entries.iter_mut().rfind(|entry| entry.thread == thread);
+                first.into_iter().for_each(|entry| entry.line.push_str(call));
+                continue;
+            }
+            let Some((name, _)) = call.split_once('(') else { continue };
+            if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                let [thread, name, line] = [thread, name, call].map(str::to_owned);
+                entries.push(Entry { thread, name, line });
+            }
+        }
+        Trace(entries)
     }
 
     /// The names, each once.
@@ -79,6 +85,21 @@ impl Trace {
     /// All calls of this name, with arguments and results.
     pub(crate) fn lines<'t>(&'t self, name: &'t str) -> impl Iterator<Item = &'t str> {
         self.0.iter().filter(move |entry| entry.name == name).map(|entry| entry.line.as_str())
+    }
+
+    /// All calls of this name, each with the last of `earlier` that its own
+    /// thread made before.
+    pub(crate) fn with_last<'t>(
+        &'t self,
+        name: &'t str,
+        earlier: &'t str,
+    ) -> impl Iterator<Item = (&'t str, Option<&'t str>)> {
+        let calls = self.0.iter().enumerate().filter(move |(_, entry)| entry.name == name);
+        calls.map(move |(at, entry)| {
+            let mut before = self.0[..at].iter().rev();
+            let last = before.find(|last| last.thread == entry.thread && last.name == earlier);
+            (entry.line.as_str(), last.map(|last| last.line.as_str()))
+        })
     }
 
     /// Whether an injection took effect.

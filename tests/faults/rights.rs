@@ -1,0 +1,146 @@
+//! The rights that a call lays down on its way, as strace and the kernel see
+//! them, and what becomes of it where that fails.
+
+use std::io::Read as _;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{Pod, RULES};
+use crate::support::{host, strace, wait_for};
+
+/// What strace shows of a thread that may do nothing else.
+const ONLY_NET_ADMIN: &str =
+    "{effective=1<<CAP_NET_ADMIN, permitted=1<<CAP_NET_ADMIN, inheritable=0}";
+
+/// The same until the namespace is entered.
+const TO_ENTER: &str = "{effective=1<<CAP_DAC_READ_SEARCH|1<<CAP_NET_ADMIN|1<<CAP_SYS_PTRACE|1<<CAP_SYS_ADMIN, \
+    permitted=1<<CAP_DAC_READ_SEARCH|1<<CAP_NET_ADMIN|1<<CAP_SYS_PTRACE|1<<CAP_SYS_ADMIN, inheritable=0}";
+
+/// The bits of the same in `/proc/PID/status` (`linux/capability.h`).
+const NET_ADMIN_BIT: u64 = 1 << 12;
+const TO_ENTER_BITS: u64 = NET_ADMIN_BIT | 1 << 2 | 1 << 19 | 1 << 21;
+
+/// Each message to the kernel is sent, and each socket opened, by a thread
+/// that could do nothing else to the node.
+#[test]
+fn whoever_speaks_to_the_kernel_has_no_right_but_net_admin() {
+    let pod = Pod::new();
+    for verb in ["ADD", "CHECK", "ADD", "DEL"] {
+        let (answer, trace) = strace::trace(&pod.call(verb));
+        answer.ok();
+        for name in ["socket", "sendto", "recvfrom"] {
+            let mut calls = 0;
+            for (line, rights) in trace.with_last(name, "capset") {
+                let rights = rights.unwrap_or_default();
+                assert!(
+                    rights.contains(ONLY_NET_ADMIN) && rights.ends_with("= 0"),
+                    "{verb}: {rights}\n{line}"
+                );
+                calls += 1;
+            }
+            assert!(calls > 0, "{verb}: no {name}");
+        }
+        // The input is read, and the namespace opened, by who may enter it.
+        let (_, rights) = trace.with_last("read", "capset").last().expect("the input is read");
+        assert!(rights.is_some_and(|rights| rights.contains(TO_ENTER)), "{verb}: {rights:?}");
+        let asked: Vec<_> = trace.lines("prctl").collect();
+        assert!(
+            asked.iter().any(|line| line.starts_with("prctl(PR_SET_NO_NEW_PRIVS, 1,")),
+            "{asked:?}"
+        );
+    }
+}
+
+/// A call that ends with the test.
+struct Started(Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Started {
+    /// Waits until the process has exactly these rights.
+    fn wait_for_rights(&self, bits: u64) {
+        let path = format!("/proc/{}/status", self.0.id());
+        wait_for("these rights", Duration::from_secs(60), || {
+            let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
+            let field = |name: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(name));
+                line.map(str::trim).unwrap_or_default().to_owned()
+            };
+            let set = |name| u64::from_str_radix(&field(name), 16).unwrap_or(u64::MAX);
+            let sets = [set("CapEff:"), set("CapPrm:"), set("CapInh:"), set("CapAmb:")];
+            let met = sets == [bits, bits, 0, 0] && field("NoNewPrivs:") == "1";
+            if met { Ok(()) } else { Err(text.clone()) }
+        });
+    }
+}
+
+/// The kernel's own word, while the call waits: first for its input, then for
+/// somebody to take an answer that is longer than a pipe.
+#[test]
+fn the_kernel_sees_the_rights_go() {
+    let mut pod = Pod::new();
+    pod.conf["prevResult"]["long"] = json!("x".repeat(1 << 18));
+    let call = pod.call("ADD");
+    let mut started = Started(call.spawn());
+    started.wait_for_rights(TO_ENTER_BITS);
+    call.feed(&mut started.0);
+    started.wait_for_rights(NET_ADMIN_BIT);
+    assert_eq!(pod.rules(), RULES);
+    let mut answer = String::new();
+    let mut stdout = started.0.stdout.take().expect("a pipe");
+    stdout.read_to_string(&mut answer).expect("UTF-8");
+    assert_eq!(answer, pod.conf["prevResult"].to_string());
+    assert!(started.0.wait().expect("it ends").success());
+}
+
+/// A filter may refuse it: the pod starts all the same, and the log says so.
+#[test]
+fn rights_that_cannot_be_laid_down_are_told_and_stop_nothing() {
+    for what in ["capset:error=EPERM", "capget:error=EPERM", "prctl:error=EPERM"] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut pod = Pod::new();
+        pod.conf["logFile"] = json!(dir.path().join("osm-cni.log"));
+        let (answer, trace) = strace::inject(&pod.call("ADD"), what);
+        assert!(trace.was_injected(), "{what}: {trace:?}");
+        assert_eq!(answer.ok(), pod.conf["prevResult"].to_string());
+        assert_eq!(pod.rules(), RULES);
+        let log = std::fs::read_to_string(dir.path().join("osm-cni.log")).expect("the log");
+        for text in [&log, &answer.stderr] {
+            let said = text.lines().filter(|line| line.contains("more rights than it needs"));
+            assert_eq!(said.count(), 1, "{what}: {text}");
+        }
+        pod.assert_recovers(what);
+    }
+}
+
+/// `/proc/PID/ns/net` of a process with many rights opens for who has as many,
+/// or may trace. A runtime in a container often has the former alone.
+#[test]
+fn a_namespace_named_by_its_process_opens_without_the_right_to_trace() {
+    host::require(&["setpriv", "unshare"]);
+    let without = ["/usr/bin/setpriv", "--bounding-set=-sys_ptrace"];
+    let mut holder = host::command(without[0]);
+    // It reads a pipe of ours, so it ends with us, however we end.
+    holder.args([without[1], "unshare", "--net", "cat"]).stdin(Stdio::piped());
+    let holder = Started(holder.spawn().expect("setpriv starts"));
+    let proc = std::path::PathBuf::from(format!("/proc/{}", holder.0.id()));
+    wait_for("the namespace is made", Duration::from_secs(60), || {
+        let comm = std::fs::read_to_string(proc.join("comm")).unwrap_or_default();
+        if comm.trim() == "cat" { Ok(()) } else { Err(comm) }
+    });
+    let pod = Pod::new();
+    let netns = proc.join("ns/net");
+    for (what, call) in [("with", pod.call("ADD")), ("without", pod.call("ADD").under(without))] {
+        let answer = call.netns(&netns).run();
+        assert_eq!(answer.status, Some(0), "{what}: {answer:?}");
+    }
+    let rules = crate::support::namespace::run_inside(&netns, &["nft", "list", "ruleset"]);
+    assert_eq!(rules, RULES);
+}
