@@ -5,10 +5,12 @@
 use std::process::ExitCode;
 use std::{env, io};
 
+use osm_cni::cni::stdout::Stdout;
+
 fn main() -> ExitCode {
     if env::var_os("CNI_COMMAND").is_some() {
         osm_cni::privilege::begin_call();
-        let status = osm_cni::cni::run(|name| env::var_os(name), io::stdin(), io::stdout());
+        let status = osm_cni::cni::run(|name| env::var_os(name), io::stdin(), Stdout);
         return ExitCode::from(status);
     }
     osm_cni::cli::run(env::args_os())

@@ -3,6 +3,7 @@
 
 pub mod reply;
 pub mod request;
+pub mod stdout;
 
 use std::any::Any;
 use std::ffi::OsString;

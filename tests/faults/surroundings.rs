@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Pod, RULES};
-use crate::support::host;
+use crate::support::{host, strace};
 
 /// A file system of one page, or one that cannot be written; gone when dropped.
 struct Tmpfs {
@@ -100,6 +100,42 @@ fn an_answer_that_nobody_takes_leaves_all_rules() {
     let answer = pod.call("ADD").under(shell("exec >&- 2>&- <&-;")).run();
     assert_eq!(answer.status, Some(1), "without input there is nothing to do: {answer:?}");
     pod.assert_recovers("closed standard streams");
+}
+
+/// A runtime believes an exit status, not half of an answer beside it.
+#[test]
+fn an_answer_that_failed_once_is_not_tried_again() {
+    let pod = Pod::new();
+    for error in ["EIO", "ENOSPC", "EAGAIN"] {
+        for (verb, status) in [("ADD", Some(1)), ("VERSION", Some(1)), ("CHECK", Some(0))] {
+            let what = format!("write:error={error}:when=1");
+            let (answer, trace) = strace::inject(&pod.call(verb), &what);
+            assert_eq!((answer.status, answer.stdout.as_str()), (status, ""), "{verb}: {answer:?}");
+            let writes: Vec<_> = trace.lines("write").collect();
+            assert_eq!(writes.len(), usize::from(status == Some(1)), "{verb}: {writes:?}");
+            assert!(writes.iter().all(|line| line.starts_with("write(1, ")), "{verb}: {writes:?}");
+        }
+        assert_eq!(pod.rules(), RULES);
+        pod.assert_recovers(error);
+        pod.remove();
+    }
+    // An error's answer is no different.
+    let call = pod.call("ADD").without("CNI_IFNAME");
+    let (answer, _) = strace::inject(&call, "write:error=EIO:when=2");
+    assert_eq!((answer.status, answer.stdout.as_str()), (Some(1), ""), "{answer:?}");
+}
+
+/// What is interrupted or taken in pieces is written to its end.
+#[test]
+fn an_answer_taken_in_pieces_is_whole() {
+    let pod = Pod::new();
+    let (answer, trace) = strace::inject(&pod.call("ADD"), "write:error=EINTR:when=1..3");
+    assert!(trace.was_injected(), "{trace:?}");
+    assert_eq!(answer.ok(), pod.conf["prevResult"].to_string());
+    // strace says that some bytes were taken which were not: the rest follows.
+    let (answer, _) = strace::inject(&pod.call("ADD"), "write:retval=10:when=1");
+    assert_eq!(answer.ok(), &pod.conf["prevResult"].to_string()[10..]);
+    pod.remove();
 }
 
 #[test]
