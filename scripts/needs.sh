@@ -11,7 +11,7 @@ demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
 bench=("${build[@]}" iproute2 iptables nftables)
 # Everything that the tests hold osm-cni against.
 test=("${demo[@]}" iptables containerd runc conntrack busybox-static strace shellcheck
-    python3 python3-pip time util-linux)
+    faketime python3 python3-pip time util-linux)
 
 # libFuzzer is C++.
 fuzz=("${build[@]}" g++)

@@ -5,6 +5,7 @@
 //! and the next ADD works.
 
 mod calls;
+mod clocks;
 mod crowd;
 mod kernel_answers;
 mod kills;

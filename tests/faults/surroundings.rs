@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::json;
 
@@ -169,28 +169,4 @@ fn without_memory_an_add_ends_and_leaves_nothing() {
         pod.assert_recovers(&what);
         pod.remove();
     }
-}
-
-/// The plugin takes times with the monotonic clock, which cannot be set; the
-/// wall clock only stamps the log's lines (in simplelog). So a jump of it can't
-/// meet an ADD. No room on an ADD's path asks for the wall clock:
-#[test]
-fn an_add_does_not_ask_for_the_wall_clock() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut places: Vec<PathBuf> =
-        ["cni", "nft", "config", "ruleset"].iter().map(|room| src.join(room)).collect();
-    let files = ["plugin", "policy", "pod", "kubelet", "netns", "journal", "config", "main"];
-    places.extend(files.iter().map(|file| src.join(format!("{file}.rs"))));
-    let mut read = 0;
-    while let Some(path) = places.pop() {
-        if path.is_dir() {
-            places.extend(host::names_in(&path).iter().map(|name| path.join(name)));
-            continue;
-        }
-        let text = std::fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert!(!text.contains("SystemTime"), "{}", path.display());
-        read += 1;
-    }
-    assert!(read > 20, "only {read} files");
 }

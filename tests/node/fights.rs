@@ -6,7 +6,7 @@ use super::*;
 
 const NAME: &str = "10-pods.conflist";
 
-fn in_place(node: &Node) -> bool {
+pub(super) fn in_place(node: &Node) -> bool {
     node.read(OWN).is_some_and(|text| {
         serde_json::from_str::<Value>(&text)
             .is_ok_and(|list| list["plugins"][1]["type"] == "osm-cni")

@@ -2,6 +2,7 @@
 //! directories of their own.
 #![expect(clippy::disallowed_methods, reason = "tests run programs and play other writers")]
 
+mod clocks;
 mod directory;
 mod fights;
 mod kills;

@@ -1,6 +1,7 @@
 //! What the tests share: the plugin as a process, namespaces, runtimes, pods.
 //! `host` is the door to the machine's programs and files.
 
+pub(crate) mod clock;
 pub(crate) mod containerd;
 pub(crate) mod cri;
 pub(crate) mod envoy;

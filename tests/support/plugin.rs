@@ -22,6 +22,7 @@ pub(crate) struct Call {
     env: BTreeMap<String, OsString>,
     stdin: Vec<u8>,
     under: Vec<OsString>,
+    program: PathBuf,
 }
 
 /// How a call ended.
@@ -51,7 +52,12 @@ impl Call {
             ),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.into()));
-        Call { env: env.into(), stdin: conf.to_string().into_bytes(), under: Vec::new() }
+        Call {
+            env: env.into(),
+            stdin: conf.to_string().into_bytes(),
+            under: Vec::new(),
+            program: binary(),
+        }
     }
 
     /// With another value for a variable.
@@ -84,9 +90,16 @@ impl Call {
         self
     }
 
+    /// By another build of the plugin than the one under test.
+    pub(crate) fn program(mut self, path: PathBuf) -> Self {
+        self.program = path;
+        self
+    }
+
     /// Starts it; it waits for its input.
     pub(crate) fn spawn(&self) -> Child {
-        let words: Vec<OsString> = self.under.iter().cloned().chain([binary().into()]).collect();
+        let words: Vec<OsString> =
+            self.under.iter().cloned().chain([self.program.clone().into()]).collect();
         Command::new(&words[0])
             .args(&words[1..])
             .env_clear()

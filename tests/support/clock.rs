@@ -1,0 +1,49 @@
+//! Another wall clock than the machine's, for one program: Debian's package
+//! faketime, loaded before the C library. That takes a program which is loaded
+//! dynamically, so these tests run the one that cargo built for them, not the
+//! static one of `OSM_CNI_BIN`; the sources are the same.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::host;
+
+/// The plugin as cargo built it for the tests.
+pub(crate) fn dynamic_binary() -> PathBuf {
+    env!("CARGO_BIN_EXE_osm-cni").into()
+}
+
+/// Variables for a program whose wall clock shows this, in faketime's words:
+/// `2039-07-01 00:00:00` stands still, `@2039-07-01 00:00:00` goes on from
+/// there, `… x1000` a thousand times as fast, `… i60` a minute at each look.
+///
+/// The monotonic clock stays true, as when somebody sets the node's clock.
+pub(crate) fn showing(time: &str) -> Vec<(&'static str, OsString)> {
+    let mut env = common();
+    env.push(("FAKETIME", time.into()));
+    env
+}
+
+/// The same for a clock that is set by writing to this file, anew at each look.
+pub(crate) fn set_by(file: &Path) -> Vec<(&'static str, OsString)> {
+    let mut env = common();
+    env.push(("FAKETIME_TIMESTAMP_FILE", file.into()));
+    env.push(("FAKETIME_NO_CACHE", "1".into()));
+    env
+}
+
+fn common() -> Vec<(&'static str, OsString)> {
+    let lib = Path::new("/usr/lib");
+    let places = host::names_in(lib).into_iter().map(|name| lib.join(name));
+    let library = places
+        .map(|place| place.join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.exists())
+        .expect("this test needs the package faketime, which is not installed");
+    vec![
+        ("LD_PRELOAD", library.into()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
+        // what lies on the disk keeps its times
+        ("NO_FAKE_STAT", "1".into()),
+        ("TZ", "UTC".into()),
+    ]
+}
