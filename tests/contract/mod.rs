@@ -5,4 +5,5 @@ mod attachment;
 mod bad_input;
 mod journal;
 mod schema;
+mod sizes;
 mod verbs;

@@ -5,25 +5,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::support::host;
 use crate::support::netns::TestNetns;
-use crate::support::plugin::{Answer, Call, annotated, conf};
+use crate::support::plugin::{Call, annotated, conf};
 
 /// Of input, in bytes.
 const MEBIBYTE: usize = 1 << 20;
 
 /// The most that a call may have in memory at once, in KiB.
 const MOST: u64 = 32 << 10;
-
-/// Runs a call and answers its largest size in memory, in KiB.
-fn measured(call: &Call) -> (Answer, u64) {
-    host::require(&["time"]);
-    let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    let path = file.path().to_string_lossy().into_owned();
-    let answer = call.clone().under(["/usr/bin/time", "-q", "-f", "%M", "-o", &path]).run();
-    let text = std::fs::read_to_string(file.path()).expect("what time wrote");
-    (answer, text.trim().parse().unwrap_or_else(|error| panic!("{error}: {text:?}")))
-}
 
 /// Items with commas between, a mebibyte of them.
 fn many(item: impl Fn(usize) -> String) -> String {
@@ -134,7 +123,7 @@ fn a_mebibyte_of_input_costs_no_more_than_thirty_two_of_memory() {
     for (name, input) in inputs {
         let size = input.len() >> 10;
         let call = Call::new("ADD", &Value::Null).netns(&netns.path()).stdin(input);
-        let (answer, memory) = measured(&call);
+        let (answer, memory) = call.run_measured();
         println!("| {name} | {size} | {memory} | {} |", answer.status.unwrap_or(-1));
         let json: Value = answer.json();
         if answer.status == Some(1) {

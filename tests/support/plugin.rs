@@ -10,6 +10,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use super::host;
+
 /// The binary under test: what `OSM_CNI_BIN` names, else what cargo built.
 pub(crate) fn binary() -> PathBuf {
     let default = || OsString::from(env!("CARGO_BIN_EXE_osm-cni"));
@@ -115,6 +117,18 @@ impl Call {
     pub(crate) fn feed(&self, child: &mut Child) {
         // A plugin that does not read its input closes the pipe.
         let _ = child.stdin.take().expect("a pipe").write_all(&self.stdin);
+    }
+
+    /// Runs it and answers its largest size in memory, in KiB, as the kernel
+    /// counts it for a process that has ended. Never less than what `time`
+    /// itself has, some 2 MiB: the kernel counts from before its exec.
+    pub(crate) fn run_measured(&self) -> (Answer, u64) {
+        host::require(&["time"]);
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let path = file.path().to_string_lossy().into_owned();
+        let answer = self.clone().under(["/usr/bin/time", "-q", "-f", "%M", "-o", &path]).run();
+        let text = std::fs::read_to_string(file.path()).expect("what time wrote");
+        (answer, text.trim().parse().unwrap_or_else(|error| panic!("{error}: {text:?}")))
     }
 
     /// Runs it.

@@ -1,0 +1,60 @@
+//! What the plugin may weigh: a node runs it for every pod, so neither the
+//! program nor a call of it may grow unseen. Of the release build alone; with
+//! no `OSM_CNI_BIN` these tests fail, since they would have checked nothing.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::support::host;
+use crate::support::netns::TestNetns;
+use crate::support::plugin::{Call, conf, enabled};
+
+/// The program, in bytes.
+const PROGRAM_MAX: u64 = 3 << 20;
+
+/// A call's largest size in memory, in KiB.
+const MEMORY_MAX: u64 = 5 << 10;
+
+fn release() -> PathBuf {
+    let named: Option<OsString> = std::env::var_os("OSM_CNI_BIN");
+    named.map(PathBuf::from).expect(
+        "not checked, OSM_CNI_BIN names no release build: run make test, or point it at what make build makes",
+    )
+}
+
+#[test]
+fn the_program_is_static_and_small() {
+    host::require(&["readelf"]);
+    let program = release();
+    let size = std::fs::metadata(&program).expect("the program").len();
+    println!("{size} bytes");
+    assert!(size <= PROGRAM_MAX, "{size} bytes");
+    let headers = host::run(&["readelf", "-W", "-l", "-d", &program.to_string_lossy()]);
+    assert!(headers.contains("LOAD"), "no program: {headers}");
+    for dynamic in ["INTERP", "(NEEDED)"] {
+        assert!(!headers.contains(dynamic), "{dynamic}: {headers}");
+    }
+}
+
+#[test]
+fn a_call_takes_little_memory() {
+    let program = release();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let netns = TestNetns::new();
+    for ruleset in ["osm-v0", "osm-v1"] {
+        let mut conf = enabled(conf("1.0.0"));
+        conf["ruleset"] = json!(ruleset);
+        conf["ipv6"] = json!("redirect");
+        conf["logFile"] = json!(dir.path().join("osm-cni.log"));
+        // An empty namespace, one with rules, and the others.
+        for verb in ["ADD", "ADD", "CHECK", "DEL"] {
+            let call = Call::new(verb, &conf).netns(&netns.path()).program(program.clone());
+            let (answer, memory) = call.run_measured();
+            answer.ok();
+            println!("{verb} of {ruleset}: {memory} KiB");
+            assert!((1..=MEMORY_MAX).contains(&memory), "{verb} of {ruleset}: {memory} KiB");
+        }
+    }
+}
