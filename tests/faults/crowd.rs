@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::{Pod, RULES};
-use crate::support::host;
+use crate::support::plugin::Answer;
+use crate::support::stepped::Stepped;
 
 #[test]
 fn sixty_four_adds_and_dels_at_once_leave_all_rules_or_none() {
@@ -39,24 +40,60 @@ fn adds_with_different_rules_at_once_leave_the_rules_of_one() {
     pod.assert_recovers("a crowd");
 }
 
-/// The runtime may tear a pod down while it is still being set up.
+/// What an ADD may say whose namespace went away meanwhile.
+#[track_caller]
+fn assert_told(what: &str, pod: &Pod, answer: &Answer) {
+    if answer.status != Some(0) {
+        let code = answer.json()["code"].as_i64();
+        assert!(matches!(code, Some(5 | 101)), "{what}: {answer:?}");
+    }
+    pod.call("DEL").run().ok();
+}
+
+/// The runtime may tear a pod down while it is still being set up: before each
+/// system call of an ADD's first thread, once. Another pod may come by the
+/// same name.
+#[test]
+fn a_namespace_may_go_away_at_any_system_call_of_an_add() {
+    let mut told = 0;
+    let mut went_well = 0;
+    for number in 1.. {
+        let pod = Pod::new();
+        let mut add = Stepped::start(&pod.call("ADD"));
+        if (0..number).any(|_| add.step().is_none()) {
+            add.release().ok();
+            break;
+        }
+        pod.netns.delete();
+        let answer = add.release();
+        let what = format!("system call {number}");
+        assert_told(&what, &pod, &answer);
+        match answer.status {
+            Some(0) => went_well += 1,
+            _ => told += 1,
+        }
+        pod.netns.make_anew();
+        assert_eq!(pod.rules(), "", "{what}: rules outlived their namespace");
+        pod.assert_recovers(&what);
+    }
+    println!("{told} were told, {went_well} had the namespace open already");
+    assert!(told > 0 && went_well > 10, "{told} were told, {went_well} went well");
+}
+
+/// The same wherever both threads happen to be.
 #[test]
 fn a_namespace_may_go_away_during_an_add() {
     for step in 0..24 {
         let pod = Pod::new();
-        let path = pod.netns.path();
-        let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let answer = std::thread::scope(|scope| {
             let add = scope.spawn(|| pod.call("ADD").run());
             // Not to be exact, only different each time.
             std::thread::sleep(Duration::from_micros(step * 250));
-            host::run(&["ip", "netns", "del", &name]);
+            pod.netns.delete();
             add.join().expect("an answer")
         });
-        if answer.status != Some(0) {
-            let code = answer.json()["code"].as_i64();
-            assert!(matches!(code, Some(5 | 101)), "{answer:?}");
-        }
-        pod.call("DEL").run().ok();
+        assert_told(&format!("try {step}"), &pod, &answer);
+        pod.netns.make_anew();
+        pod.assert_recovers("another namespace");
     }
 }

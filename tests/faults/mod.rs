@@ -10,6 +10,7 @@ mod crowd;
 mod kernel_answers;
 mod kills;
 mod privilege;
+mod refusals;
 mod rights;
 mod surroundings;
 

@@ -13,6 +13,7 @@ pub(crate) mod plugin;
 pub(crate) mod pod;
 pub(crate) mod rundir;
 pub(crate) mod schema;
+pub(crate) mod stepped;
 pub(crate) mod strace;
 pub(crate) mod world;
 

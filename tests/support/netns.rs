@@ -37,6 +37,16 @@ impl TestNetns {
         netns
     }
 
+    /// Removes it before its time.
+    pub(crate) fn delete(&self) {
+        host::run(&["ip", "netns", "del", &self.name]);
+    }
+
+    /// Another one by the name of the one that was removed.
+    pub(crate) fn make_anew(&self) {
+        host::run(&["ip", "netns", "add", &self.name]);
+    }
+
     /// Where it is mounted.
     pub(crate) fn path(&self) -> PathBuf {
         Path::new(DIRECTORY).join(&self.name)

@@ -74,6 +74,11 @@ impl Call {
         self
     }
 
+    /// A variable of its environment.
+    pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
+        self.env.get(name).cloned()
+    }
+
     /// In this network namespace.
     pub(crate) fn netns(self, path: &Path) -> Self {
         self.env("CNI_NETNS", path)
@@ -135,6 +140,13 @@ impl Call {
     pub(crate) fn run(&self) -> Answer {
         let mut child = self.spawn();
         self.feed(&mut child);
+        Answer::of(child)
+    }
+}
+
+impl Answer {
+    /// Of a call that has its input: waits for its end.
+    pub(crate) fn of(child: Child) -> Self {
         let output = child.wait_with_output().expect("the plugin ends");
         let text = |bytes| String::from_utf8(bytes).expect("output is UTF-8");
         Answer {
@@ -143,9 +155,7 @@ impl Call {
             stderr: text(output.stderr),
         }
     }
-}
 
-impl Answer {
     /// The answer of a call that went well.
     #[track_caller]
     pub(crate) fn ok(&self) -> &str {
