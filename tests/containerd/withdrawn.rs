@@ -68,6 +68,19 @@ fn an_add_works_under_the_runtimes_default_seccomp_filter() {
     let container = pod.start(&spec);
     let exec = container.exec(&["sh", "-c", script]);
     assert_eq!(exec.code, 0, "{exec:?}");
+    assert!(!exec.stderr.contains("more rights"), "the filter lets rights go: {exec:?}");
     assert!(exec.stdout.contains("Seccomp:\t2"), "no filter was in force: {exec:?}");
+    assert_eq!(namespace::tables(&target.netns()), "table ip osm\n");
+    // The next one works, too; and where the filter's mercy ends, it is told.
+    assert_eq!(container.exec(&["sh", "-c", script]).code, 0);
+    let powerless = ContainerSpec::new("powerless", &["sleep", "1000"])
+        .uid(0)
+        .mount(&dir, "/filtered")
+        .mount(&plugin::binary(), "/osm-cni")
+        .mount(&target.netns(), "/netns");
+    let exec = pod.start(&powerless).exec(&["sh", "-c", script]);
+    let answer = exec.stdout.lines().next().unwrap_or_default();
+    let answer: serde_json::Value = serde_json::from_str(answer).expect("an answer");
+    assert_eq!((exec.code, &answer["code"]), (1, &json!(5)), "{exec:?}");
     assert_eq!(namespace::tables(&target.netns()), "table ip osm\n");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Pod, RULES};
+use crate::support::pod::kubelet_dirs;
 use crate::support::{host, strace, wait_for};
 
 /// What strace shows of a thread that may do nothing else.
@@ -143,4 +144,29 @@ fn a_namespace_named_by_its_process_opens_without_the_right_to_trace() {
     }
     let rules = crate::support::namespace::run_inside(&netns, &["nft", "list", "ruleset"]);
     assert_eq!(rules, RULES);
+}
+
+/// Root without `DAC_OVERRIDE` reads a kubelet's directory that is another
+/// user's, or a pod with a sidecar would not be redirected; and does without
+/// the log where only that user may write.
+#[test]
+fn a_directory_that_is_not_roots_is_read_and_not_written() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let kubelet = dir.path().join("kubelet");
+    kubelet_dirs(&kubelet, "uid-web-1", &["envoy-bootstrap-config-volume"]);
+    let logs = dir.path().join("logs");
+    host::make_dirs(&logs);
+    for path in [&kubelet, &kubelet.join("pods"), &logs] {
+        host::run(&["chown", "1000", &path.to_string_lossy()]);
+        host::run(&["chmod", "0700", &path.to_string_lossy()]);
+    }
+    let mut pod = Pod::new();
+    pod.conf["kubeletDir"] = json!(kubelet);
+    pod.conf["logFile"] = json!(logs.join("osm-cni.log"));
+    let annotations = &mut pod.conf["runtimeConfig"]["io.kubernetes.cri.pod-annotations"];
+    annotations.as_object_mut().expect("a map").remove("openservicemesh.io/sidecar-injection");
+    assert_eq!(pod.call("ADD").run().ok(), pod.conf["prevResult"].to_string());
+    assert_eq!(pod.rules(), RULES, "its sidecar's volume was not seen");
+    assert!(host::names_in(&logs).is_empty(), "a right was kept that nothing needs");
+    pod.remove();
 }
