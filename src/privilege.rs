@@ -38,6 +38,7 @@ static FAILURE: OnceLock<io::Error> = OnceLock::new();
 /// The start of a CNI call, before it has read anything: lays down all rights
 /// but those to enter a namespace, and the right to gain any by running a
 /// program. For the process's first thread, while it is the only one.
+#[expect(clippy::disallowed_methods, reason = "the door to this process's rights")]
 pub fn begin_call() {
     IS_A_CALL.store(true, Ordering::Relaxed);
     remember(set_no_new_privs(true));
@@ -74,6 +75,7 @@ fn remember(result: rustix::io::Result<()>) {
 }
 
 /// Takes everything but these from the calling thread, which has this.
+#[expect(clippy::disallowed_methods, reason = "the door to this thread's rights")]
 fn keep(has: CapabilitySets, these: CapabilitySet) -> rustix::io::Result<()> {
     let kept = CapabilitySets {
         effective: has.effective & these,
