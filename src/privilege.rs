@@ -8,7 +8,6 @@
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_no_new_privs,
@@ -29,8 +28,8 @@ const TO_ENTER: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::SYS_PTRACE)
     .union(CapabilitySet::DAC_READ_SEARCH);
 
-/// Whether this process is one CNI call.
-static IS_A_CALL: AtomicBool = AtomicBool::new(false);
+/// What this process had at its start, where it is one CNI call.
+static HAD: OnceLock<CapabilitySets> = OnceLock::new();
 
 /// Why rights could not be laid down, the first time.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
@@ -40,13 +39,13 @@ static FAILURE: OnceLock<io::Error> = OnceLock::new();
 /// program. For the process's first thread, while it is the only one.
 #[expect(clippy::disallowed_methods, reason = "the door to this process's rights")]
 pub fn begin_call() {
-    IS_A_CALL.store(true, Ordering::Relaxed);
     remember(set_no_new_privs(true));
-    remember(capabilities(None).and_then(|has| {
+    remember(capabilities(None).and_then(|had| {
+        let had = *HAD.get_or_init(|| had);
         // Without SYS_PTRACE, `/proc/PID/ns/net` opens only for who has all
         // that the process there has (`cap_ptrace_access_check`): then not yet.
-        let whole = !has.effective.contains(CapabilitySet::SYS_PTRACE);
-        keep(has, if whole { has.permitted } else { TO_ENTER })
+        let whole = !had.effective.contains(CapabilitySet::SYS_PTRACE);
+        keep(had, if whole { had.permitted } else { TO_ENTER })
     }));
 }
 
@@ -58,8 +57,8 @@ pub fn begin_call() {
 /// namespace that the network namespace belongs to; whoever has it in the
 /// node's has it in a pod's.
 pub fn keep_net_admin() {
-    if IS_A_CALL.load(Ordering::Relaxed) {
-        remember(capabilities(None).and_then(|has| keep(has, CapabilitySet::NET_ADMIN)));
+    if let Some(had) = HAD.get() {
+        remember(keep(*had, CapabilitySet::NET_ADMIN));
     }
 }
 
@@ -74,12 +73,12 @@ fn remember(result: rustix::io::Result<()>) {
     }
 }
 
-/// Takes everything but these from the calling thread, which has this.
+/// Takes everything but these from the calling thread, of what the process had.
 #[expect(clippy::disallowed_methods, reason = "the door to this thread's rights")]
-fn keep(has: CapabilitySets, these: CapabilitySet) -> rustix::io::Result<()> {
+fn keep(had: CapabilitySets, these: CapabilitySet) -> rustix::io::Result<()> {
     let kept = CapabilitySets {
-        effective: has.effective & these,
-        permitted: has.permitted & these,
+        effective: had.effective & these,
+        permitted: had.permitted & these,
         inheritable: CapabilitySet::empty(),
     };
     set_capabilities(None, kept)
