@@ -32,9 +32,10 @@ demo: ## real connections through a real chain, and where they arrive
 	@$(MAKE) --no-print-directory build
 	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --package osm-cni-demo
 
-test: ## format, lints, docs and every test
+test: ## format, lints, docs, every test, and each fuzz target for 5 s
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory lint build
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked
 
 test-containerd: ## real pods under a real containerd, with a real Envoy
@@ -67,17 +68,10 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
 
-fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each
+fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each; crashes stay in fuzz/artifacts
 	@scripts/needs.sh fuzz
 	cd fuzz && $(FLAGS)='$(FUZZ_FLAGS)' cargo build --release --locked --target $(TARGET)
-	@for target in $(FUZZ_TARGETS); do \
-	    echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
-	    mkdir -p fuzz/artifacts/$$target fuzz/target/corpus/$$target; \
-	    fuzz/target/$(TARGET)/release/$$target fuzz/target/corpus/$$target fuzz/corpus/$$target \
-	        -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -rss_limit_mb=512 \
-	        -artifact_prefix=fuzz/artifacts/$$target/ -print_final_stats=1 -verbosity=0 2>&1 \
-	        | tail -n 40; \
-	done
+	@scripts/fuzz.sh fuzz/target/$(TARGET)/release $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 release: ## dist/: the binary, its bill of materials, checksums
 	@$(MAKE) --no-print-directory build
