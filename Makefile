@@ -16,7 +16,7 @@ BUILD_FLAGS := -C target-feature=+crt-static \
     --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-differential test-kind bench soak fuzz deny release reproduce lint clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,11 @@ soak: ## pods come and go for SOAK_SECONDS (600); nothing may stay
 	@$(MAKE) --no-print-directory build
 	SOAK_SECONDS=$(SOAK_SECONDS) OSM_CNI_BIN=$(CURDIR)/$(BINARY) \
 	    cargo test --locked --test main containerd::soak -- --nocapture
+
+test-nft: ## the newest nft and iptables of Debian against what we set
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main -- kernel::newest kernel::neighbours
 
 test-differential: ## random configurations: our traffic against OSM's own rules
 	@scripts/needs.sh test
