@@ -15,7 +15,7 @@ for target in "$@"; do
         -artifact_prefix="$artifacts/" -print_final_stats=1 -verbosity=0 >"$log" 2>&1; then
         tail -n 60 "$log" >&2
         echo "fuzz: $target fell over an input, see $artifacts;" \
-            "once it is mended, a test must try it again (tests/cases)" >&2
+            "kept in fuzz/corpus/$target, every later run tries it first" >&2
         exit 1
     fi
     echo "fuzz: $target, $seconds s," \

@@ -4,5 +4,6 @@
 mod attachment;
 mod bad_input;
 mod journal;
+mod promises;
 mod schema;
 mod verbs;
