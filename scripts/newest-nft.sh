@@ -48,7 +48,12 @@ fetch() {
     # no package is there yet, so the libraries come along
     apt-get "${options[@]}" --yes --no-install-recommends --download-only install nftables iptables >&2
 }
-fetch sid || fetch testing || die "neither sid nor testing can be had from $archive"
+if ! fetch sid && ! fetch testing; then
+    [ -e "$programs/done" ] || die "neither sid nor testing can be had from $archive"
+    echo "newest-nft: neither sid nor testing can be had from $archive; an older copy serves" >&2
+    echo "$programs"
+    exit
+fi
 
 for package in "$fresh"/cache/archives/*.deb; do
     dpkg-deb --extract "$package" "$fresh/root"

@@ -1,4 +1,5 @@
-//! SECURITY.md names a test for each of its promises: the tests exist.
+//! What the documents say of this repository: SECURITY.md names tests for each
+//! of its promises, CHANGELOG.md a reason for each dependency.
 
 use std::collections::BTreeSet;
 
@@ -34,4 +35,25 @@ fn each_promise_has_tests_and_they_exist() {
         }
     }
     assert_eq!(tested, promised, "promises with tests, and all of them");
+}
+
+#[test]
+fn each_dependency_has_its_reason() {
+    let changelog = std::fs::read_to_string("CHANGELOG.md").expect("CHANGELOG.md");
+    let rows = changelog.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let given: BTreeSet<_> = rows.flat_map(|(crates, _)| crates.split(", ")).collect();
+    for manifest in ["Cargo.toml", "benches/Cargo.toml", "demo/Cargo.toml", "fuzz/Cargo.toml"] {
+        let text = std::fs::read_to_string(manifest).expect(manifest);
+        let mut listed = false;
+        for line in text.lines() {
+            if line.starts_with('[') {
+                listed = line.ends_with("dependencies]");
+            } else if let (true, Some((name, _))) = (listed, line.split_once(" = ")) {
+                assert!(
+                    name == "osm-cni" || given.contains(name),
+                    "{manifest}: {name} stands in no table of CHANGELOG.md"
+                );
+            }
+        }
+    }
 }
