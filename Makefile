@@ -16,7 +16,7 @@ BUILD_FLAGS := -C target-feature=+crt-static \
     --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-differential test-kind bench soak fuzz deny release reproduce lint clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,9 +32,10 @@ demo: ## real connections through a real chain, and where they arrive
 	@$(MAKE) --no-print-directory build
 	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo run --locked --quiet --package osm-cni-demo
 
-test: ## format, lints, docs and every test
+test: ## format, lints, docs, every test, and each fuzz target for 5 s
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory lint build
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked
 
 test-containerd: ## real pods under a real containerd, with a real Envoy
@@ -49,6 +50,11 @@ soak: ## pods come and go for SOAK_SECONDS (600); nothing may stay
 	@$(MAKE) --no-print-directory build
 	SOAK_SECONDS=$(SOAK_SECONDS) OSM_CNI_BIN=$(CURDIR)/$(BINARY) \
 	    cargo test --locked --test main containerd::soak -- --nocapture
+
+test-nft: ## the newest nft and iptables of Debian against what we set
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main -- kernel::newest kernel::neighbours
 
 test-differential: ## random configurations: our traffic against OSM's own rules
 	@scripts/needs.sh test
@@ -67,17 +73,10 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1
 
-fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each
+fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each; crashes stay in fuzz/artifacts
 	@scripts/needs.sh fuzz
 	cd fuzz && $(FLAGS)='$(FUZZ_FLAGS)' cargo build --release --locked --target $(TARGET)
-	@for target in $(FUZZ_TARGETS); do \
-	    echo "fuzz: $$target, $(FUZZ_SECONDS) s"; \
-	    mkdir -p fuzz/artifacts/$$target fuzz/target/corpus/$$target; \
-	    fuzz/target/$(TARGET)/release/$$target fuzz/target/corpus/$$target fuzz/corpus/$$target \
-	        -max_total_time=$(FUZZ_SECONDS) -max_len=65536 -timeout=10 -rss_limit_mb=512 \
-	        -artifact_prefix=fuzz/artifacts/$$target/ -print_final_stats=1 -verbosity=0 2>&1 \
-	        | tail -n 40; \
-	done
+	@scripts/fuzz.sh fuzz/target/$(TARGET)/release $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 release: ## dist/: the binary, its bill of materials, checksums
 	@$(MAKE) --no-print-directory build
@@ -89,15 +88,27 @@ release: ## dist/: the binary, its bill of materials, checksums
 reproduce: ## two builds in two directories must be the same bytes
 	@scripts/reproduce.sh
 
-deny: ## licences, bans and sources of all dependencies; installs cargo-deny
-	@command -v cargo-deny >/dev/null || cargo install --locked cargo-deny
-	cargo deny --locked check licenses bans sources
+# Built without optimization: two minutes, once, into this checkout alone.
+DENY_VERSION := 0.20.2
+DENY_ROOT := target/tools/cargo-deny-$(DENY_VERSION)
+DENY := $(DENY_ROOT)/bin/cargo-deny --locked --log-level error
 
-lint: ## format, clippy, docs and shell scripts
+$(DENY_ROOT)/bin/cargo-deny:
+	CARGO_PROFILE_DEV_DEBUG=0 cargo install --quiet --locked --debug --no-track \
+	    --root $(DENY_ROOT) --version $(DENY_VERSION) cargo-deny
+
+deny: $(DENY_ROOT)/bin/cargo-deny ## licences, bans and sources of all dependencies
+	$(DENY) --workspace check licenses bans sources
+	$(DENY) --manifest-path fuzz/Cargo.toml check licenses bans sources
+
+lint: ## format, clippy, docs, dependencies and shell scripts
+	@scripts/needs.sh lint
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	shellcheck scripts/*.sh tests/support/*.sh tests/kind/*.sh .ci/run
+	@$(MAKE) --no-print-directory deny
 
 bench: ## how long it takes, beside what it replaces and the floors below
 	@scripts/needs.sh bench

@@ -1,28 +1,29 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|demo|bench|test|fuzz
+# Usage: scripts/needs.sh build|lint|demo|bench|test|fuzz
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
 build=(gcc libc6-dev make libclang-dev linux-libc-dev)
+lint=("${build[@]}" shellcheck)
 # A real chain (bridge, host-local), namespaces, and nft to show the rules.
 demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
 # The tools that osm-cni is measured against.
 bench=("${build[@]}" iproute2 iptables nftables)
-# Everything that the tests hold osm-cni against.
-test=("${demo[@]}" iptables containerd runc conntrack busybox-static strace shellcheck
-    faketime python3 python3-pip time util-linux)
-
 # libFuzzer is C++.
 fuzz=("${build[@]}" g++)
+# Everything that the tests hold osm-cni against, and the fuzz targets.
+test=("${demo[@]}" "${lint[@]}" "${fuzz[@]}" iptables containerd runc conntrack busybox-static strace
+    faketime python3 python3-pip time util-linux)
 
 case "${1:-}" in
     build) packages=("${build[@]}") ;;
+    lint) packages=("${lint[@]}") ;;
     demo) packages=("${demo[@]}") ;;
     bench) packages=("${bench[@]}") ;;
     test) packages=("${test[@]}") ;;
     fuzz) packages=("${fuzz[@]}") ;;
-    *) echo "usage: $0 build|demo|bench|test|fuzz" >&2; exit 2 ;;
+    *) echo "usage: $0 build|lint|demo|bench|test|fuzz" >&2; exit 2 ;;
 esac
 
 die() {
@@ -38,7 +39,7 @@ for package in "${packages[@]}"; do
     [ "$status" = installed ] || missing+=("$package")
 done
 
-if [ "$1" != build ] && [ "$1" != fuzz ] && [ "$(id -u)" != 0 ]; then
+if [[ $1 != @(build|lint|fuzz) && $(id -u) != 0 ]]; then
     die "make $1 must run as root: it makes network namespaces and sets rules in them${missing[*]:+; it would also install: ${missing[*]}}"
 fi
 [ ${#missing[@]} = 0 ] && exit 0

@@ -11,6 +11,8 @@ second=$work/second/directory/with/a/longer/path
 for copy in "$first" "$second"; do
     mkdir -p "$copy"
     git ls-files -z | tar --null --files-from=- -cf - | tar -xf - -C "$copy"
+done
+for copy in "$first" "$second"; do
     echo "reproduce: building in $copy"
     env -u CARGO_TARGET_DIR -u RUSTFLAGS make --no-print-directory -C "$copy" build
 done

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Prints what is linked into the binary, as a CycloneDX 1.5 bill of materials:
-# made from cargo's own lock file and metadata, so it needs nothing else.
+# Prints what the binary is made of, as a CycloneDX 1.5 bill of materials: what is
+# linked into it is "required", what only runs while it is built is "excluded".
+# Made from cargo's own lock file and metadata, so it needs nothing else.
 # Usage: scripts/sbom.sh TARGET
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,19 +25,30 @@ for block in open("Cargo.lock").read().split("[[package]]")[1:]:
     lock[key] = fields.get("checksum", "").strip('"')
 
 
-def linked(id):
-    """Dependencies of the binary; those of tests do not count."""
+def needed(id, kinds):
+    """Dependencies of these kinds; those of tests do not count."""
     for dep in nodes[id]["deps"]:
-        if any(kind["kind"] in (None, "build") for kind in dep["dep_kinds"]):
+        if any(kind["kind"] in kinds for kind in dep["dep_kinds"]):
             yield dep["pkg"]
 
 
-found, todo = {}, [root]
-while todo:
-    id = todo.pop()
-    if id not in found:
-        found[id] = sorted(linked(id))
-        todo.extend(found[id])
+def is_macro(id):
+    """Run by the compiler, as are its own dependencies."""
+    return any("proc-macro" in target["kind"] for target in packages[id]["targets"])
+
+
+def reached(next):
+    found, todo = {}, [root]
+    while todo:
+        id = todo.pop()
+        if id not in found:
+            found[id] = sorted(next(id))
+            todo.extend(found[id])
+    return found
+
+
+found = reached(lambda id: needed(id, (None, "build")))
+linked = reached(lambda id: (dep for dep in needed(id, (None,)) if not is_macro(dep)))
 
 
 def purl(id):
@@ -46,7 +58,8 @@ def purl(id):
 def component(id):
     package = packages[id]
     about = {"type": "library", "bom-ref": purl(id), "name": package["name"],
-             "version": package["version"], "purl": purl(id)}
+             "version": package["version"], "purl": purl(id),
+             "scope": "required" if id in linked else "excluded"}
     if package["license"]:
         about["licenses"] = [{"expression": package["license"].replace("/", " OR ")}]
     checksum = lock.get((package["name"], package["version"]))

@@ -4,6 +4,7 @@
 mod attachment;
 mod bad_input;
 mod journal;
+mod promises;
 mod schema;
 mod sizes;
 mod verbs;

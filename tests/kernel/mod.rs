@@ -4,6 +4,7 @@ mod commit;
 mod damage;
 mod guards;
 mod neighbours;
+mod newest;
 mod random;
 mod refusals;
 mod samples;

@@ -1,11 +1,15 @@
-//! iptables beside us in the same namespace, in both of its kinds, before and
-//! after our ADD: what it set stays, what it sets works, and its own listing
-//! and saving do not trip over our tables.
+//! iptables beside us in the same namespace, in both of its kinds, this
+//! machine's and the newest, before and after our ADD: what it set stays, what
+//! it sets works, and its own listing and saving do not trip over our tables.
 
 use crate::support::netns::TestNetns;
+use crate::support::newest;
 use crate::support::plugin::{Call, conf, enabled};
 
-const KINDS: [&str; 2] = ["iptables-nft", "iptables-legacy"];
+fn kinds() -> [String; 4] {
+    let (nft, legacy) = ("iptables-nft", "iptables-legacy");
+    [nft.to_owned(), legacy.to_owned(), newest::program(nft), newest::program(legacy)]
+}
 
 fn call(verb: &str, netns: &TestNetns) {
     Call::new(verb, &enabled(conf("1.0.0"))).netns(&netns.path()).run().ok();
@@ -57,7 +61,7 @@ fn saved(netns: &TestNetns, iptables: &str) -> String {
 
 #[test]
 fn iptables_keeps_what_it_set_before_and_sets_more_after() {
-    for iptables in KINDS {
+    for iptables in &kinds() {
         let netns = TestNetns::new();
         set(&netns, iptables, "1001");
         let before = saved(&netns, iptables);
@@ -81,7 +85,7 @@ fn iptables_keeps_what_it_set_before_and_sets_more_after() {
 
 #[test]
 fn iptables_lists_without_complaint_beside_us() {
-    for iptables in KINDS {
+    for iptables in &kinds() {
         let netns = TestNetns::new();
         call("ADD", &netns);
         for table in ["nat", "filter", "mangle"] {

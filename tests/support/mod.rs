@@ -9,6 +9,7 @@ pub(crate) mod host;
 pub(crate) mod image;
 pub(crate) mod namespace;
 pub(crate) mod netns;
+pub(crate) mod newest;
 pub(crate) mod plugin;
 pub(crate) mod pod;
 pub(crate) mod rundir;

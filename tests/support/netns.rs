@@ -70,9 +70,14 @@ impl TestNetns {
 
     /// Loads rules with nft, as a damaging hand would.
     pub(crate) fn nft_load(&self, rules: &str) {
+        self.nft_load_by("nft", rules);
+    }
+
+    /// Loads rules with this nft.
+    pub(crate) fn nft_load_by(&self, nft: &str, rules: &str) {
         let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
         file.write_all(rules.as_bytes()).expect("written");
-        self.exec(&["nft", "-f", &file.path().to_string_lossy()]);
+        self.exec(&[nft, "-f", &file.path().to_string_lossy()]);
     }
 
     /// What nft lists.
