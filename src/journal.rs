@@ -7,9 +7,10 @@
 use std::error::Error;
 use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, LineWriter};
+use std::io::{self, LineWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{Level, LevelFilter};
@@ -76,13 +77,11 @@ pub fn open(settings: &LogSettings) {
         plain(ConfigBuilder::new().add_filter_allow_str(OURS).add_filter_allow_str(CALL));
     let level = settings.level.min(LevelFilter::Warn);
     let mut loggers: Vec<Box<dyn SharedLogger>> =
-        vec![WriteLogger::new(level, both, LineWriter::new(io::stderr()))];
-    let open = |path: &Path| open_file(path).and_then(|file| Ok((file.try_clone()?, file)));
-    if let Some((file, copy)) = settings.file.as_deref().and_then(|path| open(path).ok()) {
-        // One write per line: many calls append to the file at once.
-        let lines = |file| LineWriter::with_capacity(LINE_MAX, file);
-        loggers.push(WriteLogger::new(settings.level, ours, lines(file)));
-        loggers.push(WriteLogger::new(LevelFilter::Info, calls, lines(copy)));
+        vec![WriteLogger::new(level, both, in_lines(io::stderr()))];
+    if let Some(file) = settings.file.as_deref().and_then(|path| open_file(path).ok()) {
+        let file = Arc::new(file);
+        loggers.push(WriteLogger::new(settings.level, ours, in_lines(Arc::clone(&file))));
+        loggers.push(WriteLogger::new(LevelFilter::Info, calls, in_lines(file)));
     }
     // Only the first call of a process counts; tests make several.
     let _ = CombinedLogger::init(loggers);
@@ -90,6 +89,11 @@ pub fn open(settings: &LogSettings) {
 
 /// A line is never longer than this, in bytes.
 const LINE_MAX: usize = 16 << 10;
+
+/// One write per line: many calls append to a file at once.
+fn in_lines(to: impl Write + Send + 'static) -> LineWriter<Box<dyn Write + Send>> {
+    LineWriter::with_capacity(LINE_MAX, Box::new(to))
+}
 
 /// Opens the file for appending; makes it and its directory, and puts a file
 /// that has grown too large out of the way.
@@ -109,10 +113,11 @@ fn open_file(path: &Path) -> io::Result<File> {
         }
         _ => Err(error),
     })?;
-    if !file.metadata()?.is_file() {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
         return Err(io::ErrorKind::InvalidInput.into());
     }
-    if file.metadata()?.len() < ROTATE_AT {
+    if metadata.len() < ROTATE_AT {
         return Ok(file);
     }
     rotate(path, &file);
@@ -171,7 +176,8 @@ impl CallLine {
     pub fn write(&mut self, took: Duration) {
         self.us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
         let level = if self.code.is_some() { Level::Error } else { Level::Info };
-        log::log!(target: CALL, level, "{self}");
+        let line = self.to_string();
+        log::log!(target: CALL, level, "{line}");
     }
 
     /// Reads a line of the log; none if it is not a call's.

@@ -2,16 +2,13 @@
 //! plugin, otherwise the operator's command line. The plugin first lays down
 //! the rights that it has no use for. Nothing else happens here.
 
+use std::env;
 use std::process::ExitCode;
-use std::{env, io};
-
-use osm_cni::cni::stdout::Stdout;
 
 fn main() -> ExitCode {
     if env::var_os("CNI_COMMAND").is_some() {
         osm_cni::privilege::begin_call();
-        let status = osm_cni::cni::run(|name| env::var_os(name), io::stdin(), Stdout);
-        return ExitCode::from(status);
+        return ExitCode::from(osm_cni::cni::run(|name| env::var_os(name)));
     }
     osm_cni::cli::run(env::args_os())
 }

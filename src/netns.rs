@@ -1,7 +1,7 @@
 //! Network namespaces: the only room that calls setns. It opens the path that
-//! the runtime names, refuses what must not be touched, and runs a closure
-//! inside on a thread born for it, so that no other thread ever changes its
-//! namespace.
+//! the runtime names and refuses what must not be touched. A CNI call's only
+//! thread goes inside and stays there; everybody else runs a closure inside, on
+//! a thread born for it. So there is no way back that could be missed.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -103,35 +103,25 @@ impl Netns {
     /// with it. A panic in there goes on here.
     ///
     /// # Errors
-    /// [`NetnsError::Enter`], or [`NetnsError::OfAnotherKind`].
+    /// As [`Netns::enter`].
     pub fn run<T: Send>(&self, inside: impl FnOnce() -> T + Send) -> Result<T, NetnsError> {
-        self.run_beside(inside, || ()).0
-    }
-
-    /// As [`Netns::run`], and `outside` on this thread meanwhile: to start a
-    /// thread takes as long as to make a pod's rules ready.
-    ///
-    /// # Errors
-    /// As [`Netns::run`], beside what `outside` returned.
-    pub fn run_beside<T: Send, U>(
-        &self,
-        inside: impl FnOnce() -> T + Send,
-        outside: impl FnOnce() -> U,
-    ) -> (Result<T, NetnsError>, U) {
         thread::scope(|scope| {
             let thread = thread::Builder::new().stack_size(STACK);
             let thread = thread.spawn_scoped(scope, || self.enter().map(|()| inside()));
-            let beside = outside();
             let enter = |source| NetnsError::Enter { path: self.path.clone(), source };
-            let outcome = thread.map_err(enter).and_then(|thread| {
-                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            (outcome, beside)
+            let thread = thread.map_err(enter)?;
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 
+    /// Takes the calling thread into the namespace, for good: for a process
+    /// that has one thread and ends with one call. A thread for it would cost
+    /// as much as a third of the call.
+    ///
+    /// # Errors
+    /// [`NetnsError::Enter`], or [`NetnsError::OfAnotherKind`].
     #[expect(clippy::disallowed_methods, reason = "the only place that enters a namespace")]
-    fn enter(&self) -> Result<(), NetnsError> {
+    pub fn enter(&self) -> Result<(), NetnsError> {
         setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
             // the kind that we ask for is not the file's
             Errno::EINVAL => NetnsError::OfAnotherKind { path: self.path.clone() },

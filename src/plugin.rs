@@ -58,12 +58,8 @@ pub struct Report {
 pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, Some(result))?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
-    // The thread inside has its own rights; this one needs no others from here.
-    let (kernel, batch) = open(attachment)?.run_beside(open_socket, || {
-        privilege::keep_net_admin();
-        encode::create(&ruleset)
-    });
-    let mut kernel = kernel??;
+    let batch = encode::create(&ruleset);
+    let mut kernel = enter(attachment)?;
     let mut present = kernel.owner(Family::Ip)?;
     // A table of ours that today's settings have no use for goes as well.
     let stale = ruleset.table(Family::Ip6).is_none()
@@ -196,14 +192,12 @@ fn plan(
     Ok((plan, report))
 }
 
-/// The pod's network namespace.
-fn open(attachment: &Attachment<'_>) -> Result<Netns, NetnsError> {
-    Netns::open(attachment.netns.as_deref().unwrap_or(Path::new("")))
-}
-
-/// A socket to nf_tables in the pod's network namespace.
+/// A socket to nf_tables in the pod's network namespace, which this thread does
+/// not leave any more.
 fn enter(attachment: &Attachment<'_>) -> Result<NftSocket, PluginError> {
-    Ok(open(attachment)?.run_beside(open_socket, privilege::keep_net_admin).0??)
+    let path = attachment.netns.as_deref().unwrap_or(Path::new(""));
+    Netns::open(path)?.enter()?;
+    Ok(open_socket()?)
 }
 
 /// A socket to nf_tables where the calling thread is, which needs no other

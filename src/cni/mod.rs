@@ -5,11 +5,11 @@ pub mod reply;
 pub mod request;
 pub mod stdout;
 
-use std::any::Any;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::Mutex;
+use std::panic::{self, PanicHookInfo};
+use std::process;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use crate::config::RawConf;
@@ -17,6 +17,7 @@ use crate::journal::{self, CallLine};
 use crate::plugin::{self, PluginError, Report};
 use crate::privilege;
 use request::{Call, Request, RequestError};
+use stdout::Stdout;
 
 /// More input than this is no network configuration (in bytes).
 const INPUT_MAX: u64 = 16 << 20;
@@ -43,33 +44,52 @@ pub enum CniError {
     },
 }
 
-/// Answers one call. The exit status is 0, or 1 with an error on `stdout`.
-pub fn run(env: impl Fn(&str) -> Option<OsString>, stdin: impl Read, mut stdout: impl Write) -> u8 {
+/// Standard input, once it is read. A panic's answer needs it, too.
+static INPUT: OnceLock<Vec<u8>> = OnceLock::new();
+
+/// Serves the one call that this process was started for: answers on standard
+/// output, and returns the exit status, 0 or 1. `env` looks a variable up.
+///
+/// It takes the whole process: a panic is answered as well and ends it, and the
+/// thread may be in another network namespace afterwards.
+pub fn run(env: impl Fn(&str) -> Option<OsString>) -> u8 {
     let started = Instant::now();
-    let mut input = Vec::new();
-    let result =
-        read(stdin, &mut input).and_then(|()| without_panic(|| serve(&env, &input, started)));
-    let (answer, status) = match result {
-        Ok(answer) => (answer, 0),
-        Err(error) => {
-            let version = request::version_of(&input);
-            (reply::failure(&error, version.as_deref()), 1)
-        }
-    };
-    // A runtime that closed the pipe cannot be told so.
-    match stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => status,
-        Err(_) => 1,
-    }
+    panic::set_hook(Box::new(move |info| {
+        let error = CniError::internal(info);
+        let status = answer(Err(&error));
+        // Everything in a line is text before the logger has it, and so no
+        // panic comes out of the logger, whose lock would never be free.
+        let verb = std::env::var("CNI_COMMAND").unwrap_or_default();
+        let mut line = CallLine { verb, ..CallLine::default() };
+        line.fail(reply::code(&error), &error);
+        line.write(started.elapsed());
+        process::exit(status.into());
+    }));
+    let result = read(io::stdin().lock()).and_then(|input| serve(&env, input, started));
+    answer(result.as_deref())
 }
 
-fn read(stdin: impl Read, input: &mut Vec<u8>) -> Result<(), CniError> {
-    stdin.take(INPUT_MAX + 1).read_to_end(input).map_err(CniError::Stdin)?;
+/// Writes the answer and returns the exit status.
+fn answer(result: Result<&str, &CniError>) -> u8 {
+    let failure = |error| {
+        let version = INPUT.get().and_then(|input| request::version_of(input));
+        reply::failure(error, version.as_deref())
+    };
+    let written = match result {
+        Ok(answer) => Stdout.write_all(answer.as_bytes()),
+        Err(error) => Stdout.write_all(failure(error).as_bytes()),
+    };
+    // A runtime that closed the pipe cannot be told so.
+    u8::from(result.is_err() || written.is_err())
+}
+
+fn read(stdin: impl Read) -> Result<&'static [u8], CniError> {
+    let mut input = Vec::new();
+    stdin.take(INPUT_MAX + 1).read_to_end(&mut input).map_err(CniError::Stdin)?;
     if input.len() as u64 > INPUT_MAX {
-        input.clear();
         return Err(RequestError::Input(format!("it is longer than {INPUT_MAX} bytes")).into());
     }
-    Ok(())
+    Ok(INPUT.get_or_init(|| input))
 }
 
 /// One call, with its line in the log.
@@ -94,7 +114,7 @@ fn serve(
         return Ok(reply::versions(call.version));
     }
     journal::open(&call.request.conf().map(RawConf::log).unwrap_or_default());
-    let result = without_panic(|| act(&call));
+    let result = act(&call);
     let mut line = CallLine::of(&call.request);
     let answer = match result {
         Ok((answer, report)) => {
@@ -136,28 +156,16 @@ fn act(call: &Call<'_>) -> Result<(String, Report), CniError> {
     Ok((answer, report))
 }
 
-/// Where the last panic was, told by the hook to [`without_panic`].
-static PANIC_PLACE: Mutex<Option<String>> = Mutex::new(None);
-
-/// Runs `work`; a panic in it becomes an error with its place.
-pub fn without_panic<T>(work: impl FnOnce() -> Result<T, CniError>) -> Result<T, CniError> {
-    let place = || PANIC_PLACE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let previous = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        *place() = info.location().map(ToString::to_string);
-    }));
-    let result = panic::catch_unwind(AssertUnwindSafe(work));
-    panic::set_hook(previous);
-    result.unwrap_or_else(|payload| {
-        let place = place().take().unwrap_or_else(|| "an unknown place".to_owned());
-        Err(CniError::Internal { place, message: panic_message(&*payload).to_owned() })
-    })
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> &str {
-    payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
+impl CniError {
+    /// The error that a panic is.
+    fn internal(info: &PanicHookInfo<'_>) -> Self {
+        let place = info.location().map(ToString::to_string);
+        let payload = info.payload();
+        let message = payload.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        CniError::Internal {
+            place: place.unwrap_or_else(|| "an unknown place".to_owned()),
+            message: message.unwrap_or("no message").to_owned(),
+        }
+    }
 }

@@ -1,6 +1,9 @@
 //! Each verb in each version of the specification, with the samples that
 //! containerd and CRI-O really send.
 
+use std::io::{Seek as _, Write as _};
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::support::plugin::{Call, annotated, conf, enabled};
@@ -203,15 +206,30 @@ fn variables_have_their_forms() {
     call.env("CNI_CONTAINERID", "A0_b.C-d").run().ok();
 }
 
+/// A panic ends the process, so that the call is one of this test's own program.
 #[test]
 fn a_panic_is_answered_in_json_with_its_place() {
-    let conf = conf("0.4.0").to_string();
-    let mut stdout = Vec::new();
-    // The environment is looked at inside of the call.
-    let env = |_: &str| -> Option<std::ffi::OsString> { panic!("a bug of {}", "ours") };
-    let status = osm_cni::cni::run(env, conf.as_bytes(), &mut stdout);
-    let answer: Value = serde_json::from_slice(&stdout).expect("JSON");
-    assert_eq!((status, &answer["code"]), (1, &json!(199)));
+    const IS_THE_CALL: &str = "OSM_CNI_TEST_IS_THE_CALL";
+    if std::env::var_os(IS_THE_CALL).is_some() {
+        osm_cni::cni::run(|_| panic!("a bug of {}", "ours"));
+        unreachable!("a call goes on after a panic");
+    }
+    let name = "contract::verbs::a_panic_is_answered_in_json_with_its_place";
+    let mut stdin = tempfile::tempfile().expect("a temporary file");
+    stdin.write_all(conf("0.4.0").to_string().as_bytes()).expect("written");
+    stdin.rewind().expect("rewound");
+    let call = Command::new(std::env::current_exe().expect("our own program"))
+        .args([name, "--exact", "--nocapture"])
+        .envs([(IS_THE_CALL, ""), ("CNI_COMMAND", "ADD")])
+        .stdin(stdin)
+        .output()
+        .expect("started");
+    // The test runner has its say before.
+    let stdout = String::from_utf8_lossy(&call.stdout);
+    let answer = &stdout[stdout.find('{').unwrap_or(0)..];
+    let answer: Value =
+        serde_json::from_str(answer).unwrap_or_else(|err| panic!("{err}: {stdout}"));
+    assert_eq!((call.status.code(), &answer["code"]), (Some(1), &json!(199)));
     assert_eq!(answer["cniVersion"], "0.4.0");
     let msg = answer["msg"].as_str().expect("a message");
     assert!(msg.contains("verbs.rs:") && msg.contains("a bug of ours"), "{msg}");

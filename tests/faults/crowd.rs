@@ -51,7 +51,7 @@ fn assert_told(what: &str, pod: &Pod, answer: &Answer) {
 }
 
 /// The runtime may tear a pod down while it is still being set up: before each
-/// system call of an ADD's first thread, once. Another pod may come by the
+/// system call of an ADD, once. Another pod may come by the
 /// same name.
 #[test]
 fn a_namespace_may_go_away_at_any_system_call_of_an_add() {
@@ -80,7 +80,7 @@ fn a_namespace_may_go_away_at_any_system_call_of_an_add() {
     assert!(told > 0 && went_well > 10, "{told} were told, {went_well} went well");
 }
 
-/// The same wherever both threads happen to be.
+/// The same wherever the call happens to be.
 #[test]
 fn a_namespace_may_go_away_during_an_add() {
     for step in 0..24 {

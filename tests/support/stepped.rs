@@ -1,4 +1,4 @@
-//! One call of the plugin, held at each system call of its first thread, so
+//! One call of the plugin, held at each system call so
 //! that something can happen just then. For what strace has no words for.
 
 use std::fs::File;
