@@ -94,7 +94,7 @@ pub enum Enrolment {
 pub enum Volumes {
     /// The kubelet has no directory for the pod, or there is no kubelet.
     Unknown,
-    /// These volumes are mounted.
+    /// Of the volumes looked for, these are mounted.
     Mounted(Vec<String>),
 }
 
@@ -117,7 +117,7 @@ pub enum PolicyError {
     NoPodAddress(&'static str),
 }
 
-/// Decides about a pod. `volumes` looks its volumes up below a kubelet's
+/// Decides about a pod. `volumes` looks these volumes up below a kubelet's
 /// directory; it is called only where the answer matters.
 ///
 /// # Errors
@@ -126,7 +126,7 @@ pub enum PolicyError {
 pub fn decide(
     conf: &RawConf<'_>,
     pod: &PodFacts<'_>,
-    volumes: impl FnOnce(&Path, &PodUid) -> Volumes,
+    volumes: impl FnOnce(&Path, &PodUid, &[String]) -> Volumes,
 ) -> Result<Decision, PolicyError> {
     if pod.namespace.is_none() && pod.annotations.is_empty() {
         return Ok(Decision::Leave(Reason::NotKubernetes));
@@ -148,7 +148,7 @@ pub fn decide(
 fn enrol(
     selection: &Selection,
     pod: &PodFacts<'_>,
-    volumes: impl FnOnce(&Path, &PodUid) -> Volumes,
+    volumes: impl FnOnce(&Path, &PodUid, &[String]) -> Volumes,
 ) -> Result<Result<Enrolment, Reason>, AnnotationError> {
     let injection = pod.annotations.injection(&selection.annotation_prefix)?;
     let disabled = injection == Some(Injection::Disabled);
@@ -156,7 +156,9 @@ fn enrol(
         return Ok(Err(Reason::Disabled));
     }
     let volumes = match &pod.uid {
-        Some(uid) if !selection.sidecar_volumes.is_empty() => volumes(&selection.kubelet_dir, uid),
+        Some(uid) if !selection.sidecar_volumes.is_empty() => {
+            volumes(&selection.kubelet_dir, uid, &selection.sidecar_volumes)
+        }
         _ => Volumes::Unknown,
     };
     Ok(match volumes {

@@ -49,7 +49,7 @@ fuzz_target!(|data: &[u8]| {
         addresses = PodAddresses::of_result(result, &attachment.interface);
     }
     let pod = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
-    match osm_cni::policy::decide(&attachment.conf, &pod, |_, _| Volumes::Unknown) {
+    match osm_cni::policy::decide(&attachment.conf, &pod, |_, _, _| Volumes::Unknown) {
         Err(error) => is_an_answer(&CniError::Plugin(error.into()), stdin),
         Ok(Decision::Leave(reason)) => assert!(!reason.to_string().is_empty()),
         Ok(Decision::Redirect { policy, .. }) => {

@@ -241,8 +241,9 @@ impl Cached {
             Ok(conf) => conf,
             Err(error) => return Some(Err(error.to_string())),
         };
-        let decision =
-            policy::decide(&conf, &pod, |dir, uid| kubelet::volumes(&root.path(dir), uid));
+        let decision = policy::decide(&conf, &pod, |dir, uid, names| {
+            kubelet::volumes(&root.path(dir), uid, names)
+        });
         Some(decision.map_err(|error| error.to_string()))
     }
 }

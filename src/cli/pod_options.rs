@@ -130,7 +130,7 @@ impl PodOptions {
             addresses: self.addresses,
             ..PodFacts::default()
         };
-        let volumes = |_: &Path, _: &PodUid| Volumes::Mounted(self.volumes(&conf));
+        let volumes = |_: &Path, _: &PodUid, _: &[String]| Volumes::Mounted(self.volumes(&conf));
         let decision = policy::decide(&conf, &pod, volumes).map_err(|error| failed(&error))?;
         let mut warnings = conf.warnings();
         if let Decision::Redirect { warnings: more, .. } = &decision {

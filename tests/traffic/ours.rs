@@ -35,7 +35,7 @@ pub(super) fn ruleset(of: &Configuration) -> Ruleset {
         ..PodFacts::default()
     };
     let conf = entry.raw().expect("an object");
-    match policy::decide(&conf, &pod, |_, _| Volumes::Unknown) {
+    match policy::decide(&conf, &pod, |_, _, _| Volumes::Unknown) {
         Ok(Decision::Redirect { policy, .. }) => {
             ruleset::build(&policy, Some(&Owner::new(CONTAINER, "eth0")))
         }
