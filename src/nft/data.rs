@@ -20,32 +20,10 @@ const UDATA_SET_KEY_BYTE_ORDER: u8 = 0;
 /// The longest comment that nft takes, in bytes.
 const COMMENT_MAX: usize = 128;
 
-/// A port as the key of a set, nft's `inet_service`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct PortKey(pub(super) u16);
-
-/// A uid as the key of a set, nft's `uid`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct UidKey(pub(super) u32);
-
-impl DataType for PortKey {
-    const TYPE: u32 = 13;
-    const LEN: u32 = 2;
-
-    fn data(&self) -> Vec<u8> {
-        self.0.to_be_bytes().to_vec()
-    }
-}
-
-impl DataType for UidKey {
-    const TYPE: u32 = 24;
-    const LEN: u32 = 4;
-
-    // the kernel compares a uid as it has it in memory
-    fn data(&self) -> Vec<u8> {
-        self.0.to_ne_bytes().to_vec()
-    }
-}
+/// nft's numbers for the types of keys that rustables has none for
+/// (`TYPE_INET_SERVICE` and `TYPE_UID` in nftables' `include/datatype.h`).
+const INET_SERVICE: u32 = 13;
+const UID: u32 = 24;
 
 /// The types of sets that we make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,8 +58,8 @@ impl SetKind {
         match self {
             SetKind::Ipv4 => Ipv4Addr::TYPE,
             SetKind::Ipv6 => Ipv6Addr::TYPE,
-            SetKind::Ports => PortKey::TYPE,
-            SetKind::Uids => UidKey::TYPE,
+            SetKind::Ports => INET_SERVICE,
+            SetKind::Uids => UID,
         }
     }
 
@@ -90,8 +68,8 @@ impl SetKind {
         match self {
             SetKind::Ipv4 => Ipv4Addr::LEN,
             SetKind::Ipv6 => Ipv6Addr::LEN,
-            SetKind::Ports => PortKey::LEN,
-            SetKind::Uids => UidKey::LEN,
+            SetKind::Ports => 2,
+            SetKind::Uids => 4,
         }
     }
 

@@ -8,13 +8,15 @@ mod rule;
 
 use std::fmt;
 
-use rustables::data_type::DataType;
-use rustables::set::{SetBuilder, SetElementList};
-use rustables::sys::{NLM_F_ACK, NLM_F_EXCL};
+use rustables::set::SetElementList;
+use rustables::sys::{
+    NFTA_DATA_VALUE, NFTA_LIST_ELEM, NFTA_SET_DESC, NFTA_SET_DESC_SIZE, NFTA_SET_ELEM_KEY,
+    NFTA_SET_ELEM_LIST_ELEMENTS, NLM_F_ACK, NLM_F_EXCL,
+};
 use rustables::{ChainPolicy, ChainType, HookClass, MsgType, ProtocolFamily};
 
-use super::data::{self, PortKey, SetKind, UidKey};
-use super::wire::{self, HEADER, ne_u16, ne_u32};
+use super::data::{self, SetKind};
+use super::wire::{self, HEADER, Messages, ne_u16, ne_u32};
 use crate::ruleset::{
     Chain, ChainKind, Elements, Family, Hook, HookPoint, Rule, Ruleset, Set, TABLE, Table, text,
 };
@@ -214,11 +216,21 @@ impl fmt::Display for Described<'_> {
 struct Writer {
     batch: rustables::Batch,
     messages: Vec<Subject>,
+    /// Attributes to be appended to a message, in the order of the messages.
+    appendices: Vec<Appendix>,
+}
+
+/// Attributes that rustables has not, or not for as many as we have: for each
+/// element it would allocate three times.
+struct Appendix {
+    /// Sequence number of the message.
+    sequence: usize,
+    attributes: Vec<u8>,
 }
 
 impl Writer {
     fn new() -> Self {
-        Writer { batch: rustables::Batch::new(), messages: Vec::new() }
+        Writer { batch: rustables::Batch::new(), messages: Vec::new(), appendices: Vec::new() }
     }
 
     /// Adds the table so that its removal can't fail, then removes it.
@@ -239,7 +251,7 @@ impl Writer {
         self.batch.add(&message, MsgType::Add);
         self.messages.push(Subject::Table(index));
         for (at, set) in table.sets.iter().enumerate() {
-            self.set(index, at, family, &message, set);
+            self.set(index, at, family, set);
         }
         // all chains before any rule, since rules jump to chains
         let chains: Vec<_> =
@@ -257,14 +269,7 @@ impl Writer {
         }
     }
 
-    fn set(
-        &mut self,
-        table: usize,
-        at: usize,
-        family: ProtocolFamily,
-        parent: &rustables::Table,
-        set: &Set,
-    ) {
+    fn set(&mut self, table: usize, at: usize, family: ProtocolFamily, set: &Set) {
         let kind = SetKind::of(&set.elements);
         let message = rustables::Set { family, ..Default::default() }
             .with_table(TABLE)
@@ -276,41 +281,67 @@ impl Writer {
             .with_userdata(kind.userdata());
         self.batch.add(&message, MsgType::Add);
         self.messages.push(Subject::Set(table, at));
-        let name = &*set.name;
+        if let Some(size) = set.size() {
+            self.append(wire::nested(NFTA_SET_DESC, |description| {
+                wire::add_attribute(description, NFTA_SET_DESC_SIZE, &size.to_be_bytes());
+            }));
+        }
         let lists = match &set.elements {
-            Elements::Ipv4(all) => lists(parent, name, all.iter().copied()),
-            Elements::Ipv6(all) => lists(parent, name, all.iter().copied()),
-            Elements::Ports(all) => lists(parent, name, all.iter().copied().map(PortKey)),
-            Elements::Uids(all) => lists(parent, name, all.iter().copied().map(UidKey)),
+            Elements::Ipv4(all) => lists(all, |address| address.octets()),
+            Elements::Ipv6(all) => lists(all, |address| address.octets()),
+            Elements::Ports(all) => lists(all, |port| port.to_be_bytes()),
+            // the kernel compares a uid as it has it in memory
+            Elements::Uids(all) => lists(all, |uid| uid.to_ne_bytes()),
         };
         for list in lists {
-            self.batch.add(&list, MsgType::Add);
+            let message = SetElementList {
+                family,
+                table: Some(TABLE.to_owned()),
+                set: Some(set.name.to_string()),
+                elements: None,
+            };
+            self.batch.add(&message, MsgType::Add);
             self.messages.push(Subject::Elements(table, at));
+            self.append(list);
         }
+    }
+
+    /// Appends to the message that was added last.
+    fn append(&mut self, attributes: Vec<u8>) {
+        self.appendices.push(Appendix { sequence: self.messages.len(), attributes });
     }
 
     fn finish(self, ruleset: Option<&Ruleset>) -> Batch<'_> {
         let mut bytes = self.batch.finalize();
+        if !self.appendices.is_empty() {
+            bytes = with_appendices(&bytes, &self.appendices);
+        }
         ask_for_last_answer_only(&mut bytes, self.messages.len());
         Batch { bytes, messages: self.messages, ruleset }
     }
 }
 
-/// A set's elements, as many messages as it takes.
-fn lists<K: DataType>(
-    table: &rustables::Table,
-    set: &str,
-    mut keys: impl ExactSizeIterator<Item = K>,
-) -> Vec<SetElementList> {
-    // an element is three attributes around its key
-    let per_message = ELEMENTS_MAX_BYTES / (12 + wire::align(K::LEN as usize));
-    let mut lists = Vec::with_capacity(keys.len().div_ceil(per_message));
-    while keys.len() > 0 {
-        let mut builder = SetBuilder::new(set, table).expect("our tables have names");
-        keys.by_ref().take(per_message).for_each(|key| builder.add(&key));
-        lists.push(builder.finish().1);
-    }
-    lists
+/// A set's elements, as many messages as it takes:
+/// `NFTA_LIST_ELEM { NFTA_SET_ELEM_KEY { NFTA_DATA_VALUE } }` each.
+fn lists<T, const N: usize>(all: &[T], key: impl Fn(&T) -> [u8; N]) -> Vec<Vec<u8>> {
+    // one element; the others differ in their keys alone
+    let mut element = wire::nested(NFTA_LIST_ELEM, |element| {
+        wire::add_nested(element, NFTA_SET_ELEM_KEY, |name| {
+            wire::add_attribute(name, NFTA_DATA_VALUE, &[0; N]);
+        });
+    });
+    let start = element.len() - wire::align(N);
+    let mut list = |part: &[T]| {
+        wire::nested(NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
+            list.reserve_exact(part.len() * element.len());
+            for item in part {
+                element[start..start + N].copy_from_slice(&key(item));
+                list.extend_from_slice(&element);
+            }
+        })
+    };
+    let per_message = ELEMENTS_MAX_BYTES / (12 + wire::align(N));
+    all.chunks(per_message).map(&mut list).collect()
 }
 
 fn chain_message(table: &rustables::Table, chain: &Chain) -> rustables::Chain {
@@ -335,6 +366,23 @@ fn protocol_family(family: Family) -> ProtocolFamily {
         Family::Ip => ProtocolFamily::Ipv4,
         Family::Ip6 => ProtocolFamily::Ipv6,
     }
+}
+
+/// The same messages, some of them with more attributes.
+fn with_appendices(bytes: &[u8], appendices: &[Appendix]) -> Vec<u8> {
+    let more: usize = appendices.iter().map(|appendix| appendix.attributes.len()).sum();
+    let mut written = Vec::with_capacity(bytes.len() + more);
+    let mut appendices = appendices.iter().peekable();
+    // the batch's own message, the first, has number 0
+    for (sequence, message) in Messages(bytes).enumerate() {
+        let start = written.len();
+        message.write(&mut written);
+        while let Some(appendix) = appendices.next_if(|next| next.sequence == sequence) {
+            written.extend_from_slice(&appendix.attributes);
+            wire::set_length(&mut written[start..]);
+        }
+    }
+    written
 }
 
 /// The kernel answers after the commit, errors always, success only where it

@@ -5,7 +5,8 @@
 //! `include/uapi/linux/netfilter/nfnetlink.h`.
 
 use rustables::sys::{
-    NFNETLINK_V0, NFNL_SUBSYS_NFTABLES, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_MIN_TYPE,
+    NFNETLINK_V0, NFNL_SUBSYS_NFTABLES, NLA_F_NESTED, NLM_F_DUMP_INTR, NLM_F_REQUEST,
+    NLMSG_MIN_TYPE,
 };
 
 use crate::ruleset::Family;
@@ -168,15 +169,41 @@ pub(crate) fn request(
     bytes.extend_from_slice(&[0; 4]);
     bytes.extend_from_slice(&[family.map_or(0, protocol), NFNETLINK_V0 as u8, 0, 0]);
     for (kind, text) in texts {
-        let length = ATTRIBUTE_HEADER + text.len() + 1;
-        bytes.extend_from_slice(&(length as u16).to_ne_bytes());
-        bytes.extend_from_slice(&kind.to_ne_bytes());
-        bytes.extend_from_slice(text.as_bytes());
-        bytes.resize(align(bytes.len() + 1), 0);
+        add_attribute(&mut bytes, *kind, &[text.as_bytes(), &[0]].concat());
     }
-    let length = bytes.len() as u32;
-    bytes[..4].copy_from_slice(&length.to_ne_bytes());
+    set_length(&mut bytes);
     bytes
+}
+
+/// Appends an attribute, with its padding.
+pub(crate) fn add_attribute(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    let length = ATTRIBUTE_HEADER + value.len();
+    bytes.extend_from_slice(&(length as u16).to_ne_bytes());
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(value);
+    bytes.resize(align(bytes.len()), 0);
+}
+
+/// Appends an attribute that holds those which `fill` appends.
+pub(crate) fn add_nested(bytes: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
+    let start = bytes.len();
+    add_attribute(bytes, kind | NLA_F_NESTED as u16, &[]);
+    fill(bytes);
+    let length = (bytes.len() - start) as u16;
+    bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+}
+
+/// The same, by itself.
+pub(crate) fn nested(kind: u16, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    add_nested(&mut bytes, kind, fill);
+    bytes
+}
+
+/// Makes the header of the message that these bytes are say how long it is.
+pub(crate) fn set_length(message: &mut [u8]) {
+    let length = message.len() as u32;
+    message[..4].copy_from_slice(&length.to_ne_bytes());
 }
 
 /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.

@@ -11,6 +11,7 @@ pub mod eval;
 mod osm_v0;
 mod osm_v1;
 mod pieces;
+mod set;
 pub mod text;
 
 use std::borrow::Cow;
@@ -19,6 +20,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::config::Layout;
 use crate::policy::Policy;
+
+pub use set::{Elements, Set};
 
 /// The name of our table, in every family.
 pub const TABLE: &str = "osm";
@@ -68,28 +71,6 @@ pub struct Owner {
     pub container: String,
     /// The interface (`CNI_IFNAME`).
     pub interface: String,
-}
-
-/// A named set. Its elements are sorted and without duplicates.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Set {
-    /// The name, unique in its table.
-    pub name: Name,
-    /// Type and elements.
-    pub elements: Elements,
-}
-
-/// A set's elements by type.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Elements {
-    /// `ipv4_addr`
-    Ipv4(Vec<Ipv4Addr>),
-    /// `ipv6_addr`
-    Ipv6(Vec<Ipv6Addr>),
-    /// `inet_service`: ports, or the first ports of aligned blocks.
-    Ports(Vec<u16>),
-    /// `uid`
-    Uids(Vec<u32>),
 }
 
 /// A chain and its rules.
@@ -378,23 +359,6 @@ impl Family {
             IpAddr::V4(_) => Family::Ip,
             IpAddr::V6(_) => Family::Ip6,
         }
-    }
-}
-
-impl Elements {
-    /// How many elements there are.
-    pub fn len(&self) -> usize {
-        match self {
-            Elements::Ipv4(all) => all.len(),
-            Elements::Ipv6(all) => all.len(),
-            Elements::Ports(all) => all.len(),
-            Elements::Uids(all) => all.len(),
-        }
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

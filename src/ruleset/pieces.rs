@@ -32,7 +32,7 @@ const PRIORITY_FILTER: i32 = 0;
 /// ports in a bitmap, and looks for duplicates in a list beside it, one by one
 /// (`nft_bitmap_insert` in `net/netfilter/nft_set_bitmap.c`): ten thousand in
 /// one set take a third of a second.
-const PORTS_PER_SET: usize = 256;
+const PORTS_PER_SET: usize = 128;
 
 /// The names that a generation of chains goes by.
 pub(super) struct Names {

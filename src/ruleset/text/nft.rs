@@ -109,18 +109,27 @@ fn blank_between(first: &mut bool, out: &mut impl Write) -> io::Result<()> {
 
 fn print_set(set: &Set, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\tset {} {{", set.name)?;
+    let kind = match &set.elements {
+        Elements::Ipv4(_) => "ipv4_addr",
+        Elements::Ipv6(_) => "ipv6_addr",
+        Elements::Ports(_) => "inet_service",
+        Elements::Uids(_) => "uid",
+    };
+    writeln!(out, "\t\ttype {kind}")?;
+    if let Some(size) = set.size() {
+        writeln!(out, "\t\tsize {size}")?;
+    }
     match &set.elements {
-        Elements::Ipv4(all) => print_elements("ipv4_addr", all, out)?,
-        Elements::Ipv6(all) => print_elements("ipv6_addr", all, out)?,
-        Elements::Ports(all) => print_elements("inet_service", all, out)?,
-        Elements::Uids(all) => print_elements("uid", all, out)?,
+        Elements::Ipv4(all) => print_elements(all, out)?,
+        Elements::Ipv6(all) => print_elements(all, out)?,
+        Elements::Ports(all) => print_elements(all, out)?,
+        Elements::Uids(all) => print_elements(all, out)?,
     }
     writeln!(out, "\t}}")
 }
 
-fn print_elements(kind: &str, all: &[impl Display], out: &mut impl Write) -> io::Result<()> {
+fn print_elements(all: &[impl Display], out: &mut impl Write) -> io::Result<()> {
     const PER_LINE: usize = 5;
-    writeln!(out, "\t\ttype {kind}")?;
     let mut lines = all.chunks(PER_LINE).peekable();
     if lines.peek().is_none() {
         return Ok(());
