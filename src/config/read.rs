@@ -2,6 +2,7 @@
 //!
 //! Pure.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -64,15 +65,9 @@ impl<'a> Reader<'a> {
     fn parse<T>(
         &self,
         expected: Expected,
-        parse: impl FnOnce(Value) -> Option<T>,
+        parse: impl FnOnce(Scalar<'a>) -> Option<T>,
     ) -> Result<T, ConfigError> {
-        // Nothing here is ever a list or an object: a large one is not even
-        // read, since as values it takes seventy times its text.
-        self.raw
-            .filter(|raw| !raw.get().starts_with(['[', '{']))
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .and_then(parse)
-            .ok_or_else(|| self.error(expected))
+        self.raw.and_then(Scalar::of).and_then(parse).ok_or_else(|| self.error(expected))
     }
 
     /// None if missing.
@@ -130,58 +125,56 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn text(self) -> Result<String, ConfigError> {
-        self.parse(Expected::Text, |value| match value {
-            Value::String(text) if !text.is_empty() => Some(text),
-            _ => None,
+        self.parse(Expected::Text, |value| {
+            value.text().filter(|text| !text.is_empty()).map(Cow::into_owned)
         })
     }
 
     pub(super) fn path(self) -> Result<PathBuf, ConfigError> {
-        self.parse(Expected::Path, |value| {
-            value.as_str().map(PathBuf::from).filter(|path| path.is_absolute())
-        })
+        self.parse(Expected::Path, |value| value.path().filter(|path| path.is_absolute()))
     }
 
     /// An absolute path, or none for the empty string.
     pub(super) fn optional_path(self) -> Result<Option<PathBuf>, ConfigError> {
-        self.parse(Expected::OptionalPath, |value| match value.as_str() {
-            Some("") => Some(None),
-            other => other.map(PathBuf::from).filter(|path| path.is_absolute()).map(Some),
+        self.parse(Expected::OptionalPath, |value| {
+            let path = value.path()?;
+            let is_empty = path.as_os_str().is_empty();
+            (is_empty || path.is_absolute()).then_some((!is_empty).then_some(path))
         })
     }
 
     pub(super) fn annotation_prefix(self) -> Result<String, ConfigError> {
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
-        self.parse(Expected::AnnotationPrefix, |value| match value {
-            Value::String(text) if !text.is_empty() && text.chars().all(fits) => Some(text),
-            _ => None,
+        self.parse(Expected::AnnotationPrefix, |value| {
+            let text = value.text().filter(|text| !text.is_empty() && text.chars().all(fits));
+            text.map(Cow::into_owned)
         })
     }
 
     pub(super) fn port(self) -> Result<u16, ConfigError> {
-        self.parse(Expected::Port, |value| number(&value).filter(|port| *port > 0))
+        self.parse(Expected::Port, |value| value.number().filter(|port| *port > 0))
     }
 
     pub(super) fn uid(self) -> Result<u32, ConfigError> {
-        self.parse(Expected::Uid, |value| number(&value).filter(|uid| *uid != u32::MAX))
+        self.parse(Expected::Uid, |value| value.number().filter(|uid| *uid != u32::MAX))
     }
 
     /// A number, or a string with one port or two.
     pub(super) fn port_range(self) -> Result<PortRange, ConfigError> {
         if self.raw.is_some_and(|raw| raw.get().starts_with('"')) {
-            return self.parse(Expected::PortRange, |value| value.as_str()?.parse().ok());
+            return self.parse(Expected::PortRange, |value| value.text()?.parse().ok());
         }
         self.parse(Expected::Port, |value| {
-            number(&value).and_then(|port| PortRange::new(port, port))
+            value.number().and_then(|port| PortRange::new(port, port))
         })
     }
 
     pub(super) fn range(self) -> Result<ipnetwork::IpNetwork, ConfigError> {
-        self.parse(Expected::Range, |value| lists::parse_range(value.as_str()?).ok())
+        self.parse(Expected::Range, |value| lists::parse_range(&value.text()?).ok())
     }
 
     pub(super) fn interface(self) -> Result<InterfacePattern, ConfigError> {
-        self.parse(Expected::Interface, |value| lists::parse_interface(value.as_str()?).ok())
+        self.parse(Expected::Interface, |value| lists::parse_interface(&value.text()?).ok())
     }
 }
 
@@ -208,9 +201,42 @@ pub(super) fn expect_words<T: Copy>(
     })
 }
 
-/// A whole number that fits.
-fn number<T: TryFrom<u64>>(value: &Value) -> Option<T> {
-    value.as_u64().and_then(|number| number.try_into().ok())
+/// A value that is neither a list nor an object: those are not even read here,
+/// since as values they take seventy times their text.
+enum Scalar<'a> {
+    Text(Cow<'a, str>),
+    Number(u64),
+}
+
+impl<'a> Scalar<'a> {
+    /// None if it is something else, which none of our fields may be.
+    fn of(raw: &'a RawValue) -> Option<Self> {
+        let json = raw.get();
+        match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(text) if !text.contains('\\') => Some(Scalar::Text(Cow::Borrowed(text))),
+            Some(_) => serde_json::from_str(json).ok().map(|text| Scalar::Text(Cow::Owned(text))),
+            None => json.parse().ok().map(Scalar::Number),
+        }
+    }
+
+    fn text(self) -> Option<Cow<'a, str>> {
+        match self {
+            Scalar::Text(text) => Some(text),
+            Scalar::Number(_) => None,
+        }
+    }
+
+    fn path(self) -> Option<PathBuf> {
+        self.text().map(|text| PathBuf::from(text.into_owned()))
+    }
+
+    /// A whole number that fits.
+    fn number<T: TryFrom<u64>>(self) -> Option<T> {
+        match self {
+            Scalar::Text(_) => None,
+            Scalar::Number(number) => number.try_into().ok(),
+        }
+    }
 }
 
 /// JSON text in one form, whatever the blanks, the order of the fields and the
@@ -226,7 +252,7 @@ pub(super) fn canonical(json: &str, tell: &mut dyn FnMut(&str)) {
 const DEPTH_MAX: usize = 16;
 
 fn canonical_below(depth: usize, json: &str, tell: &mut dyn FnMut(&str)) {
-    if depth == DEPTH_MAX {
+    if depth == DEPTH_MAX || is_plain_list(json) {
         tell(json);
     } else if json.starts_with('[') {
         let mut between = "[";
@@ -259,6 +285,19 @@ fn canonical_below(depth: usize, json: &str, tell: &mut dyn FnMut(&str)) {
 fn is_plain(json: &str) -> bool {
     let string = json.starts_with('"') && !json.contains('\\');
     string || (json.len() <= 18 && json.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Whether this is a list of values as [`is_plain`] means them, without blanks.
+fn is_plain_list(json: &str) -> bool {
+    let mut in_string = false;
+    let mut digits = 0;
+    json.starts_with('[')
+        && json.bytes().all(|byte| {
+            digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+            in_string ^= byte == b'"';
+            let between = matches!(byte, b'"' | b'[' | b']' | b',' | b'0'..=b'9') && digits <= 18;
+            byte != b'\\' && (in_string || between)
+        })
 }
 
 /// Hands on the items of a JSON list, one after the other.
@@ -299,6 +338,12 @@ mod tests {
         assert_eq!(one, r#"{"a":{"x":[],"y":null},"b":[1,2.5,"a"]}"#);
         assert_eq!(one, in_one_form(r#"{"a":{"x":[],"y":null},"b":[1,2.5,"a"]}"#));
         assert_eq!(in_one_form("{ }"), "{}");
+        for list in
+            [r#"["10.0.0.0/8","a, b"]"#, "[1,[22],333]", "[1.50]", r#"["\u0061"]"#, "[1, 2]"]
+        {
+            let value: Value = serde_json::from_str(list).expect("JSON");
+            assert_eq!(in_one_form(list), value.to_string());
+        }
     }
 
     #[test]
