@@ -152,7 +152,7 @@ impl Files {
         Ok(self.tool(&["iptables-restore"], self.file(&name, text)?))
     }
 
-    /// What is measured, in this order, in every round.
+    /// What is measured in every round, as the table has it.
     pub(crate) fn cases(&self) -> io::Result<Vec<Case>> {
         let mesh = |verb, traffic| self.plugin(verb, "uid-mesh", traffic);
         let add = mesh("ADD", document())?;
