@@ -27,7 +27,7 @@ ENV CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0
 # have to load libclang, which a static program cannot.
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
     && flags=CARGO_TARGET_$(echo "$target" | tr 'a-z-' 'A-Z_')_RUSTFLAGS \
-    && export "$flags=-C target-feature=+crt-static --remap-path-prefix=/src=. --remap-path-prefix=${CARGO_HOME:-/root/.cargo}=cargo" \
+    && export "$flags=-C target-feature=+crt-static -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs --remap-path-prefix=/src=. --remap-path-prefix=${CARGO_HOME:-/root/.cargo}=cargo" \
     && cargo build --release --locked --target "$target" --bin osm-cni \
     && install -m 0755 "target/$target/release/osm-cni" /osm-cni
 

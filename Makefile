@@ -13,7 +13,8 @@ FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 # in it, neither the sources' nor that of the bindings made while building.
 CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
 BUILD_FLAGS := -C target-feature=+crt-static \
-    --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs
+    -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs \
+    --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint clean

@@ -116,7 +116,7 @@ impl Netns {
 
     /// Takes the calling thread into the namespace, for good: for a process
     /// that has one thread and ends with one call. A thread for it would cost
-    /// as much as a third of the call.
+    /// a quarter of an ADD.
     ///
     /// # Errors
     /// [`NetnsError::Enter`], or [`NetnsError::OfAnotherKind`].

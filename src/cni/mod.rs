@@ -59,8 +59,13 @@ pub fn run(env: impl Fn(&str) -> Option<OsString>) -> u8 {
         let status = answer(Err(&error));
         // Everything in a line is text before the logger has it, and so no
         // panic comes out of the logger, whose lock would never be free.
-        let verb = std::env::var("CNI_COMMAND").unwrap_or_default();
-        let mut line = CallLine { verb, ..CallLine::default() };
+        let variable = |name| std::env::var(name).ok();
+        let mut line = CallLine {
+            verb: variable("CNI_COMMAND").unwrap_or_default(),
+            container: variable("CNI_CONTAINERID"),
+            interface: variable("CNI_IFNAME"),
+            ..CallLine::default()
+        };
         line.fail(reply::code(&error), &error);
         line.write(started.elapsed());
         process::exit(status.into());
