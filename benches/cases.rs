@@ -156,7 +156,9 @@ impl Files {
     pub(crate) fn cases(&self) -> io::Result<Vec<Case>> {
         let mesh = |verb, traffic| self.plugin(verb, "uid-mesh", traffic);
         let add = mesh("ADD", document())?;
+        let long = mesh("ADD", lists(1_000, 1_000))?;
         let (batch, rules) = self.what_add_sets(&add)?;
+        let (long_batch, _) = self.what_add_sets(&long)?;
         let commands: Vec<String> =
             COMMANDS.iter().chain([&FIRST_RANGE]).map(|c| format!("iptables -t nat {c}")).collect();
         let nothing = self.empty()?;
@@ -171,6 +173,10 @@ impl Files {
         Ok(vec![
             fresh(EMPTY, floor("floor-empty", &nothing)),
             fresh(MINIMAL, floor("floor-minimal", &self.file("batch", batch)?)),
+            fresh(
+                "minimal program, 1,000 ranges and ports",
+                floor("floor-minimal", &self.file("long-batch", long_batch)?),
+            ),
             fresh(OUTSIDE, self.plugin("ADD", "uid-plain", document())?),
             fresh(DEFAULTS, mesh("ADD", json!({}))?),
             fresh(DOCUMENT, add),
@@ -179,7 +185,7 @@ impl Files {
             after("ADD once more", mesh("ADD", document())?),
             after("DEL", mesh("DEL", document())?),
             fresh("ADD, 100 ranges and ports", mesh("ADD", lists(100, 100))?),
-            fresh(THOUSAND, mesh("ADD", lists(1_000, 1_000))?),
+            fresh(THOUSAND, long),
             fresh(TEN_THOUSAND, mesh("ADD", lists(10_000, 0))?),
             fresh("ADD, 10,000 ranges and ports", mesh("ADD", lists(10_000, 10_000))?),
             fresh(IPTABLES, self.tool(&["sh", "-c", &commands.join(" && ")], nothing.clone())),
