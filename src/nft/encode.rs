@@ -330,6 +330,7 @@ fn lists<T, const N: usize>(all: &[T], key: impl Fn(&T) -> [u8; N]) -> Vec<Vec<u
             wire::add_attribute(name, NFTA_DATA_VALUE, &[0; N]);
         });
     });
+    let per_message = ELEMENTS_MAX_BYTES / element.len();
     let start = element.len() - wire::align(N);
     let mut list = |part: &[T]| {
         wire::nested(NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
@@ -340,7 +341,6 @@ fn lists<T, const N: usize>(all: &[T], key: impl Fn(&T) -> [u8; N]) -> Vec<Vec<u
             }
         })
     };
-    let per_message = ELEMENTS_MAX_BYTES / (12 + wire::align(N));
     all.chunks(per_message).map(&mut list).collect()
 }
 

@@ -358,6 +358,22 @@ fn no_link_is_followed_and_no_odd_uid_is_looked_up() {
 }
 
 #[test]
+fn a_volume_is_looked_up_by_its_name_alone() {
+    let volume = "kubernetes.io~secret/envoy-bootstrap-config-volume";
+    let kubelet = kubelet("uid-web-1", &[volume, "kubernetes.io~secret/other/inner"]);
+    let mut conf = with_kubelet(conf("1.0.0"), &kubelet);
+    let netns = TestNetns::new();
+    for name in [".", "..", "other/inner", "../kubernetes.io~secret", "missing"] {
+        conf["sidecarVolumes"] = json!([name]);
+        call("ADD", &netns, &conf).ok();
+        assert_eq!(listing(&netns), "", "{name}");
+    }
+    conf["sidecarVolumes"] = json!(["missing", "other"]);
+    call("ADD", &netns, &conf).ok();
+    assert!(listing(&netns).contains("table ip osm"), "the second of two names is there");
+}
+
+#[test]
 fn opting_out_can_be_withdrawn() {
     let annotations = json!({
         "openservicemesh.io/sidecar-injection": "disabled",

@@ -3,7 +3,7 @@
 use osm_cni::nft::{TableOwner, encode};
 use osm_cni::ruleset::{Family, Owner, Ruleset, text};
 
-use super::samples;
+use super::{samples, sizes};
 use crate::support::netns::TestNetns;
 
 /// Tables of others, some by our name in other families.
@@ -32,14 +32,17 @@ fn what_the_kernel_lists_is_what_was_sent() {
 
 #[test]
 fn the_text_reading_is_what_nft_lists() {
-    let netns = TestNetns::new();
-    let ruleset = samples::everything();
-    netns.nft().commit(&encode::replace(&ruleset, &[])).expect("committed");
-    let mut printed = Vec::new();
-    text::nft_counted(&ruleset, |_, _, _| (0, 0), &mut printed).expect("written");
-    // blanks aside: how many elements stand in a line is nft's affair
-    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-    assert_eq!(words(&String::from_utf8_lossy(&printed)), words(&netns.nft_list()));
+    // 64 elements are a small set's, 65 have a size
+    let lists = |count| Ruleset { tables: vec![sizes::lists(Family::Ip, count)] };
+    for ruleset in [samples::everything(), lists(64), lists(65), lists(1000)] {
+        let netns = TestNetns::new();
+        netns.nft().commit(&encode::replace(&ruleset, &[])).expect("committed");
+        let mut printed = Vec::new();
+        text::nft_counted(&ruleset, |_, _, _| (0, 0), &mut printed).expect("written");
+        // blanks aside: how many elements stand in a line is nft's affair
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words(&String::from_utf8_lossy(&printed)), words(&netns.nft_list()));
+    }
 }
 
 #[test]

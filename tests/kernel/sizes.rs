@@ -10,7 +10,8 @@ use osm_cni::ruleset::{Chain, Elements, Family, Match, Op, Ruleset, Set, Table, 
 use super::samples::{self, rule};
 use crate::support::netns::TestNetns;
 
-fn lists(family: Family, count: u32) -> Table {
+/// Sets of so many addresses, ports and uids, and rules that look into them.
+pub(super) fn lists(family: Family, count: u32) -> Table {
     let addresses = match family {
         Family::Ip => {
             Elements::Ipv4((0..count).map(|n| Ipv4Addr::from(0x0a00_0000 + n * 256)).collect())
