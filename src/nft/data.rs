@@ -6,6 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use rustables::data_type::DataType;
+use rustables::{ChainPolicy, HookClass};
 
 use crate::ruleset::{Elements, Family};
 
@@ -127,6 +128,15 @@ pub(super) fn parse_comment(mut userdata: &[u8]) -> Option<&str> {
         userdata = rest;
     }
 }
+
+/// `NF_ACCEPT`: a verdict, and the policy of our base chains.
+pub(super) const ACCEPT: i32 = ChainPolicy::Accept as i32;
+
+/// `NF_INET_PRE_ROUTING`
+pub(super) const PREROUTING: u32 = HookClass::PreRouting as u32;
+
+/// `NF_INET_LOCAL_OUT`
+pub(super) const OUTPUT: u32 = HookClass::Out as u32;
 
 /// `IPPROTO_TCP`
 pub(super) const TCP: u8 = 6;

@@ -25,9 +25,6 @@ use crate::ruleset::{
     Chain, ChainKind, Family, Hook, HookPoint, Owner, Rule, Ruleset, Set, TABLE, Table,
 };
 
-/// `NF_ACCEPT`, the policy of our base chains.
-const NF_ACCEPT: u32 = 1;
-
 /// Our tables as they are in a network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Installed {
@@ -320,10 +317,9 @@ fn place(chain: &Attributes<'_>) -> Place {
     let policy = chain.find(NFTA_CHAIN_POLICY).and_then(|policy| policy.u32());
     let flags = chain.find(NFTA_CHAIN_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
     let (number, priority) = (number.unwrap_or(u32::MAX), priority.unwrap_or_default() as i32);
-    // NF_INET_PRE_ROUTING and NF_INET_LOCAL_OUT of enum nf_inet_hooks
     let point = match number {
-        0 => Some(HookPoint::Prerouting),
-        3 => Some(HookPoint::Output),
+        data::PREROUTING => Some(HookPoint::Prerouting),
+        data::OUTPUT => Some(HookPoint::Output),
         _ => None,
     };
     let known = match kind {
@@ -331,11 +327,12 @@ fn place(chain: &Attributes<'_>) -> Place {
         "filter" => Some(ChainKind::Filter),
         _ => None,
     };
-    let plain = policy == Some(NF_ACCEPT) && flags & !NFT_CHAIN_BASE == 0;
+    let accepts = policy == Some(data::ACCEPT as u32);
+    let plain = accepts && flags & !NFT_CHAIN_BASE == 0;
     match (known, point) {
         (Some(kind), Some(point)) if plain => Place::Base(Hook { kind, point, priority }),
         _ => {
-            let policy = if policy == Some(NF_ACCEPT) { "accept" } else { "drop" };
+            let policy = if accepts { "accept" } else { "drop" };
             Place::Foreign(format!("type {kind} hook {number} priority {priority} policy {policy}"))
         }
     }

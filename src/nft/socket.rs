@@ -171,7 +171,12 @@ impl NftSocket {
         mut each: impl FnMut(Message<'_>),
     ) -> Result<(), Unanswered> {
         self.sequence = self.sequence.checked_add(1).unwrap_or(FIRST_QUESTION);
-        let request = wire::request(kind, flags, self.sequence, family, texts);
+        let mut request = Vec::new();
+        wire::add_message(&mut request, kind, flags, self.sequence, family, |bytes| {
+            for (kind, text) in texts {
+                wire::add_attribute(bytes, *kind, text.as_bytes());
+            }
+        });
         self.send(doing, &request)?;
         let dump = flags & NLM_F_DUMP == NLM_F_DUMP;
         loop {

@@ -1,5 +1,5 @@
-//! Netlink's framing: messages and attributes, read with every bound checked
-//! and written for the few questions that we ask ourselves.
+//! Netlink's framing: messages and attributes, written, and read with every
+//! bound checked.
 //!
 //! Pure. Layouts are those of `include/uapi/linux/netlink.h` and
 //! `include/uapi/linux/netfilter/nfnetlink.h`.
@@ -55,14 +55,15 @@ impl<'a> Message<'a> {
         Attributes(self.body.get(NF_HEADER - HEADER..).unwrap_or_default())
     }
 
-    /// Writes the message as it came.
+    /// Writes the message. Its sender's port stays 0, which is the kernel's,
+    /// and in a message to it stands for any.
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
-        let length = HEADER + self.body.len();
-        bytes.extend_from_slice(&(length as u32).to_ne_bytes());
-        bytes.extend_from_slice(&self.kind.to_ne_bytes());
-        bytes.extend_from_slice(&self.flags.to_ne_bytes());
-        bytes.extend_from_slice(&self.sequence.to_ne_bytes());
-        bytes.extend_from_slice(&[0; 4]);
+        let mut header = [0; HEADER];
+        header[..4].copy_from_slice(&((HEADER + self.body.len()) as u32).to_ne_bytes());
+        header[4..6].copy_from_slice(&self.kind.to_ne_bytes());
+        header[6..8].copy_from_slice(&self.flags.to_ne_bytes());
+        header[8..12].copy_from_slice(&self.sequence.to_ne_bytes());
+        bytes.extend_from_slice(&header);
         bytes.extend_from_slice(self.body);
         bytes.resize(align(bytes.len()), 0);
     }
@@ -152,58 +153,83 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// A question to nf_tables: header, family and attributes that are texts.
-pub(crate) fn request(
+/// Appends a message to nf_tables, with the attributes that `fill` appends.
+pub(crate) fn add_message(
+    bytes: &mut Vec<u8>,
     kind: u32,
     flags: u32,
     sequence: u32,
     family: Option<Family>,
-    texts: &[(u16, &str)],
-) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(NF_HEADER + 64);
-    bytes.extend_from_slice(&[0; 4]);
-    let kind = (NFNL_SUBSYS_NFTABLES << 8 | kind) as u16;
-    bytes.extend_from_slice(&kind.to_ne_bytes());
-    bytes.extend_from_slice(&((NLM_F_REQUEST | flags) as u16).to_ne_bytes());
-    bytes.extend_from_slice(&sequence.to_ne_bytes());
-    bytes.extend_from_slice(&[0; 4]);
-    bytes.extend_from_slice(&[family.map_or(0, protocol), NFNETLINK_V0 as u8, 0, 0]);
-    for (kind, text) in texts {
-        add_attribute(&mut bytes, *kind, &[text.as_bytes(), &[0]].concat());
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = bytes.len();
+    let kind = NFNL_SUBSYS_NFTABLES << 8 | kind;
+    add_headers(
+        bytes,
+        kind,
+        flags,
+        sequence,
+        [family.map_or(0, protocol), NFNETLINK_V0 as u8, 0, 0],
+    );
+    fill(bytes);
+    let length = (bytes.len() - start) as u32;
+    bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+}
+
+/// Appends a message that begins or ends a transaction of nf_tables.
+pub(crate) fn add_batch_mark(bytes: &mut Vec<u8>, kind: u32, sequence: u32) {
+    // here nfgenmsg.res_id names the subsystem
+    let [high, low] = (NFNL_SUBSYS_NFTABLES as u16).to_be_bytes();
+    add_headers(bytes, kind, 0, sequence, [0, NFNETLINK_V0 as u8, high, low]);
+}
+
+/// Appends `struct nlmsghdr`, for a message without attributes as yet, and
+/// `struct nfgenmsg`.
+fn add_headers(bytes: &mut Vec<u8>, kind: u32, flags: u32, sequence: u32, nfgenmsg: [u8; 4]) {
+    let message = Message {
+        kind: kind as u16,
+        flags: (NLM_F_REQUEST | flags) as u16,
+        sequence,
+        body: &nfgenmsg,
+    };
+    message.write(bytes);
+}
+
+/// Adds flags to the message that these bytes start with.
+pub(crate) fn add_flags(message: &mut [u8], flags: u32) {
+    if let Some(all) = ne_u16(message, 6) {
+        message[6..8].copy_from_slice(&(all | flags as u16).to_ne_bytes());
     }
-    set_length(&mut bytes);
-    bytes
 }
 
 /// Appends an attribute, with its padding.
 pub(crate) fn add_attribute(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    let length = ATTRIBUTE_HEADER + value.len();
-    bytes.extend_from_slice(&(length as u16).to_ne_bytes());
-    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(&attribute_header(kind, value.len()));
     bytes.extend_from_slice(value);
-    bytes.resize(align(bytes.len()), 0);
+    bytes.extend_from_slice(&[0; 3][..align(value.len()) - value.len()]);
+}
+
+/// Appends a number in network byte order, as nf_tables has nearly all of them.
+pub(crate) fn add_u32(bytes: &mut Vec<u8>, kind: u16, value: u32) {
+    let [a, b, c, d] = attribute_header(kind, 4);
+    let [e, f, g, h] = value.to_be_bytes();
+    bytes.extend_from_slice(&[a, b, c, d, e, f, g, h]);
 }
 
 /// Appends an attribute that holds those which `fill` appends.
 pub(crate) fn add_nested(bytes: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = bytes.len();
-    add_attribute(bytes, kind | NLA_F_NESTED as u16, &[]);
+    bytes.extend_from_slice(&attribute_header(kind | NLA_F_NESTED as u16, 0));
     fill(bytes);
     let length = (bytes.len() - start) as u16;
     bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
 }
 
-/// The same, by itself.
-pub(crate) fn nested(kind: u16, fill: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    add_nested(&mut bytes, kind, fill);
-    bytes
-}
-
-/// Makes the header of the message that these bytes are say how long it is.
-pub(crate) fn set_length(message: &mut [u8]) {
-    let length = message.len() as u32;
-    message[..4].copy_from_slice(&length.to_ne_bytes());
+/// `struct nlattr` in front of so many bytes.
+fn attribute_header(kind: u16, length: usize) -> [u8; ATTRIBUTE_HEADER] {
+    let [a, b] = ((ATTRIBUTE_HEADER + length) as u16).to_ne_bytes();
+    let [c, d] = kind.to_ne_bytes();
+    [a, b, c, d]
 }
 
 /// `NFPROTO_IPV4` or `NFPROTO_IPV6`.

@@ -15,9 +15,6 @@ use crate::nft::data::{self, INTERFACE_NAME};
 use crate::nft::wire::{self, Attribute, Attributes};
 use crate::ruleset::{Family, InterfacePattern, Match, Op, Operand, Rule, Verdict};
 
-/// `NF_ACCEPT`
-const ACCEPT: i32 = 1;
-
 /// The flag of a redirect or nat with given ports or addresses; the kernel
 /// adds it by itself (`NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`).
 const NAT_FLAGS: u32 = 1 | 2;
@@ -241,7 +238,7 @@ impl Reader {
         }
         let verdict = content.find(NFTA_DATA_VERDICT)?.nested();
         self.verdict = Some(match number(&verdict, NFTA_VERDICT_CODE)? as i32 {
-            ACCEPT => Verdict::Accept,
+            data::ACCEPT => Verdict::Accept,
             NFT_RETURN => Verdict::Return,
             NFT_JUMP => {
                 let chain = verdict.find(NFTA_VERDICT_CHAIN)?.text()?;
