@@ -8,8 +8,10 @@
 
 pub mod lists;
 mod read;
+mod scalar;
 mod source;
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::hash::Hasher as _;
 use std::path::PathBuf;
@@ -20,7 +22,8 @@ use twox_hash::XxHash64;
 
 pub use lists::{Lists, PortRange};
 pub use read::ConfigError;
-use read::{Reader, expect_words};
+use read::{Fields, Object, Reader};
+use scalar::Scalar;
 pub use source::{Entry, SourceError};
 
 /// The capability that makes the runtime pass a pod's annotations.
@@ -128,6 +131,8 @@ pub struct LogSettings {
 #[derive(Debug, Clone, Default)]
 pub struct RawConf<'a> {
     fields: BTreeMap<String, &'a RawValue>,
+    /// Those of `traffic`, once they are asked for: its lists may be long.
+    traffic: OnceCell<Result<Fields<'a>, ConfigError>>,
 }
 
 /// A configuration of which every field is in order.
@@ -189,7 +194,7 @@ const LEVELS: [(&str, LevelFilter); 6] = [
 impl<'a> RawConf<'a> {
     /// Takes the fields of a configuration, ours and others.
     pub fn new(fields: BTreeMap<String, &'a RawValue>) -> Self {
-        RawConf { fields }
+        RawConf { fields, traffic: OnceCell::new() }
     }
 
     fn reader(&self, field: &'static str) -> Reader<'a> {
@@ -203,7 +208,7 @@ impl<'a> RawConf<'a> {
     }
 
     fn read_excluded_namespaces(&self) -> Result<Vec<String>, ConfigError> {
-        let list = self.reader("excludedNamespaces").list(Reader::text)?;
+        let list = self.reader("excludedNamespaces").list(Scalar::text)?;
         Ok(list.unwrap_or_else(default_excluded_namespaces))
     }
 
@@ -215,20 +220,20 @@ impl<'a> RawConf<'a> {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Ok(Selection {
             excluded_namespaces: self.read_excluded_namespaces()?,
-            mesh_namespaces: self.reader("meshNamespaces").list(Reader::text)?.unwrap_or_default(),
-            sidecar_volumes: self.reader("sidecarVolumes").list(Reader::text)?.unwrap_or_else(
+            mesh_namespaces: self.reader("meshNamespaces").list(Scalar::text)?.unwrap_or_default(),
+            sidecar_volumes: self.reader("sidecarVolumes").list(Scalar::text)?.unwrap_or_else(
                 || words(&["envoy-bootstrap-config-volume", "sidecar-bootstrap-config-volume"]),
             ),
             kubelet_dir: self
                 .reader("kubeletDir")
-                .optional(Reader::path)?
+                .optional(Scalar::path)?
                 .unwrap_or_else(|| PathBuf::from("/var/lib/kubelet")),
             pod_exclusions: self
                 .reader("podExclusions")
                 .one_of(&[("honor", PodExclusions::Honor), ("ignore", PodExclusions::Ignore)])?,
             annotation_prefix: self
                 .reader("annotationPrefix")
-                .optional(Reader::annotation_prefix)?
+                .optional(Scalar::annotation_prefix)?
                 .unwrap_or_else(|| "openservicemesh.io".to_owned()),
         })
     }
@@ -240,11 +245,12 @@ impl<'a> RawConf<'a> {
     /// select pods not.
     pub fn check(&self) -> Result<Settings, ConfigError> {
         self.reader("logLevel").one_of(&LEVELS)?;
-        self.reader(LOG_FILE).optional(Reader::optional_path)?;
+        self.reader(LOG_FILE).optional(Scalar::optional_path)?;
         let layout = self
             .reader("ruleset")
             .one_of(&[("osm-v0", Layout::OsmV0), ("osm-v1", Layout::OsmV1)])?;
-        let sidecar = self.reader("sidecar").object()?;
+        let sidecar = self.reader("sidecar").fields()?;
+        let sidecar = Object { name: "sidecar", fields: &sidecar };
         Ok(Settings {
             layout,
             proxy: self.proxy(layout)?,
@@ -262,28 +268,34 @@ impl<'a> RawConf<'a> {
     }
 
     fn proxy(&self, layout: Layout) -> Result<Proxy, ConfigError> {
-        let proxy = self.reader("proxy").object()?;
+        let proxy = self.reader("proxy").fields()?;
+        let proxy = Object { name: "proxy", fields: &proxy };
         let port = |field, default| {
-            proxy.field(field).optional(Reader::port).map(|port| port.unwrap_or(default))
+            proxy.field(field).optional(Scalar::port).map(|port| port.unwrap_or(default))
         };
         Ok(Proxy {
-            uid: proxy.field("uid").optional(Reader::uid)?.unwrap_or(1500),
+            uid: proxy.field("uid").optional(Scalar::uid)?.unwrap_or(1500),
             outbound_port: port("outboundPort", 15001)?,
             inbound_port: port("inboundPort", 15003)?,
             admin_port: port("adminPort", 15000)?,
             inbound_bypass_ports: proxy
                 .field("inboundBypassPorts")
-                .list(Reader::port_range)?
+                .list(Scalar::port_range)?
                 .unwrap_or_else(|| layout.inbound_bypass_ports()),
         })
     }
 
+    fn traffic(&self) -> Result<&Fields<'a>, ConfigError> {
+        let fields = self.traffic.get_or_init(|| self.reader("traffic").fields());
+        fields.as_ref().map_err(Clone::clone)
+    }
+
     fn lists(&self) -> Result<Lists, ConfigError> {
-        let traffic = self.reader("traffic").object()?;
+        let traffic = Object { name: "traffic", fields: self.traffic()? };
         let ports =
-            |field| traffic.field(field).list(Reader::port_range).map(Option::unwrap_or_default);
+            |field| traffic.field(field).list(Scalar::port_range).map(Option::unwrap_or_default);
         let ranges =
-            |field| traffic.field(field).list(Reader::range).map(Option::unwrap_or_default);
+            |field| traffic.field(field).list(Scalar::range).map(Option::unwrap_or_default);
         Ok(Lists {
             outbound_ports: ports("outboundPortExclusionList")?,
             inbound_ports: ports("inboundPortExclusionList")?,
@@ -291,20 +303,20 @@ impl<'a> RawConf<'a> {
             included_ranges: ranges("outboundIPRangeInclusionList")?,
             interfaces: traffic
                 .field("networkInterfaceExclusionList")
-                .list(Reader::interface)?
+                .list(Scalar::interface)?
                 .unwrap_or_default(),
             outbound_uids: traffic
                 .field("outboundUIDExclusionList")
-                .list(Reader::uid)?
+                .list(Scalar::uid)?
                 .unwrap_or_default(),
         })
     }
 
     /// Where and how much is logged.
     pub fn log(&self) -> LogSettings {
-        let file = self.reader(LOG_FILE).optional(Reader::optional_path).ok().flatten();
+        let file = self.reader(LOG_FILE).optional(Scalar::optional_path).ok().flatten();
         let file = file.unwrap_or_else(|| Some(PathBuf::from("/var/log/osm-cni/osm-cni.log")));
-        let level = self.reader("logLevel").optional(|reader| expect_words(&reader, &LEVELS));
+        let level = self.reader("logLevel").optional(|value| value.word(&LEVELS));
         LogSettings { level: level.ok().flatten().unwrap_or(LevelFilter::Info), file }
     }
 
@@ -316,8 +328,8 @@ impl<'a> RawConf<'a> {
             FIELDS.contains(&field) || CNI_FIELDS.contains(&field) || field == LOG_FILE
         };
         let top = self.fields.keys().filter(|field| !known(field)).cloned();
-        let proxy = self.reader("proxy").object().map(|proxy| proxy.names()).unwrap_or_default();
-        let proxy = proxy.into_iter().filter(|field| !PROXY.contains(&field.as_str()));
+        let proxy = self.reader("proxy").fields().unwrap_or_default().into_keys();
+        let proxy = proxy.filter(|field| !PROXY.contains(&field.as_str()));
         let mut unknown = top.chain(proxy.map(|field| format!("proxy.{field}")));
         let mut warnings: Vec<String> = unknown
             .by_ref()
@@ -340,7 +352,13 @@ impl<'a> RawConf<'a> {
             if let Some(value) = self.fields.get(field) {
                 hash.write(field.as_bytes());
                 hash.write_u8(0);
-                read::canonical(value.get(), &mut |piece| hash.write(piece.as_bytes()));
+                let tell = &mut |piece: &str| hash.write(piece.as_bytes());
+                match self.traffic() {
+                    Ok(fields) if field == "traffic" && !fields.is_empty() => {
+                        read::canonical_object(fields, tell);
+                    }
+                    _ => read::canonical(value.get(), tell),
+                }
                 hash.write_u8(0);
             }
         }

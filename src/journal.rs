@@ -5,7 +5,7 @@
 //! a reason for a failed call.
 
 use std::error::Error;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, LineWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -248,8 +248,10 @@ struct Value<'a>(&'a str);
 
 impl fmt::Display for Value<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
-        if !self.0.is_empty() && self.0.len() <= 600 && self.0.chars().all(plain) {
+        let plain = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':' | b'@')
+        };
+        if !self.0.is_empty() && self.0.len() <= 600 && self.0.bytes().all(plain) {
             return f.write_str(self.0);
         }
         let mut text: String = self.0.chars().take(600).collect();
@@ -259,8 +261,11 @@ impl fmt::Display for Value<'_> {
         // JSON escapes quotes, backslashes and control characters; what is not
         // ASCII is escaped by hand, since it may be a line's end elsewhere.
         let json = serde_json::to_string(&text).unwrap_or_default();
+        if json.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+            return f.write_str(&json);
+        }
         json.chars().try_for_each(|c| match c {
-            ' '..='~' => write!(f, "{c}"),
+            ' '..='~' => f.write_char(c),
             _ => {
                 let mut units = [0; 2];
                 c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}"))

@@ -11,7 +11,7 @@ use crate::cni::request::Attachment;
 use crate::kubelet;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
-use crate::pod::{PodAddresses, PodFacts};
+use crate::pod::{AddressSource, PodFacts};
 use crate::policy::{self, Decision, PolicyError};
 use crate::privilege;
 use crate::ruleset::{self, Family, LAYOUT_VERSION, Owner, Ruleset};
@@ -165,7 +165,7 @@ fn plan(
     attachment: &Attachment<'_>,
     result: Option<&RawValue>,
 ) -> Result<(Option<Plan>, Report), PluginError> {
-    let addresses = result.map(|result| PodAddresses::of_result(result, &attachment.interface));
+    let addresses = result.map(|result| AddressSource::Result(result, &attachment.interface));
     let pod = PodFacts::new(
         &attachment.args,
         attachment.annotations.clone(),

@@ -24,8 +24,8 @@ pub struct PodFacts<'a> {
     pub uid: Option<PodUid>,
     /// The annotations.
     pub annotations: Annotations<'a>,
-    /// The addresses in prevResult.
-    pub addresses: PodAddresses,
+    /// Where its addresses are told.
+    pub addresses: AddressSource<'a>,
 }
 
 /// A pod's uid in a form that is safe as a file name: `[0-9A-Za-z-]+`.
@@ -51,6 +51,16 @@ pub struct PodAddresses {
     pub ipv6: Option<Ipv6Addr>,
 }
 
+/// Where a pod's addresses are told. Few settings ask for them, so a result is
+/// read only then.
+#[derive(Debug, Clone, Copy)]
+pub enum AddressSource<'a> {
+    /// They are known.
+    Known(PodAddresses),
+    /// In the result of the plugins before us, as those of this interface.
+    Result(&'a RawValue, &'a str),
+}
+
 /// An annotation of ours whose value is not of its form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("pod annotation {key}: {value} is not {expected}")]
@@ -74,11 +84,11 @@ pub enum Injection {
 
 impl<'a> PodFacts<'a> {
     /// Gathers what a call brought: the pairs of `CNI_ARGS`, the annotations,
-    /// and the result of the plugins before us.
+    /// and the pod's addresses.
     pub fn new(
         args: &BTreeMap<String, String>,
         annotations: Annotations<'a>,
-        addresses: PodAddresses,
+        addresses: AddressSource<'a>,
     ) -> Self {
         let arg = |key| args.get(key).filter(|value| !value.is_empty()).cloned();
         PodFacts {
@@ -125,20 +135,25 @@ impl<'a> Annotations<'a> {
         }
     }
 
-    /// The value of `prefix/name`.
-    fn get(&self, prefix: &str, name: &str) -> Result<Option<(String, String)>, AnnotationError> {
+    /// The annotation `prefix/name`, its key and its value.
+    fn get(&self, prefix: &str, name: &str) -> Result<Option<(&str, String)>, AnnotationError> {
         let Annotations::Passed(all) = self else {
             return Ok(None);
         };
-        let key = format!("{prefix}/{name}");
-        let Some(raw) = all.get(&key) else {
+        let is_meant = |key: &str| {
+            let rest = key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/'));
+            rest == Some(name)
+        };
+        let Some((key, raw)) = all.iter().find(|(key, _)| is_meant(key)) else {
             return Ok(None);
         };
         match serde_json::from_str(raw.get()) {
             Ok(value) => Ok(Some((key, value))),
-            Err(_) => {
-                Err(AnnotationError { key, value: shown(raw.get()), expected: Expected::String })
-            }
+            Err(_) => Err(AnnotationError {
+                key: key.clone(),
+                value: shown(raw.get()),
+                expected: Expected::String,
+            }),
         }
     }
 
@@ -154,7 +169,7 @@ impl<'a> Annotations<'a> {
             "enabled" | "yes" | "true" => Ok(Some(Injection::Enabled)),
             "disabled" | "no" | "false" => Ok(Some(Injection::Disabled)),
             _ => Err(AnnotationError {
-                key,
+                key: key.to_owned(),
                 value: quoted(&value),
                 expected: Expected::OneOf("enabled, yes, true, disabled, no, false".to_owned()),
             }),
@@ -199,7 +214,7 @@ impl<'a> Annotations<'a> {
         }
         let items = value.split(',').map(str::trim).map(|item| {
             parse(item).map_err(|expected| AnnotationError {
-                key: key.clone(),
+                key: key.to_owned(),
                 value: quoted(item),
                 expected,
             })
@@ -222,6 +237,22 @@ const LIST_ANNOTATIONS: [&str; 5] = [
 
 fn quoted(value: &str) -> String {
     format!("\"{}\"", shown(value))
+}
+
+impl AddressSource<'_> {
+    /// The addresses.
+    pub fn read(self) -> PodAddresses {
+        match self {
+            AddressSource::Known(addresses) => addresses,
+            AddressSource::Result(result, interface) => PodAddresses::of_result(result, interface),
+        }
+    }
+}
+
+impl Default for AddressSource<'_> {
+    fn default() -> Self {
+        AddressSource::Known(PodAddresses::default())
+    }
 }
 
 impl PodAddresses {

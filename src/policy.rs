@@ -214,7 +214,7 @@ fn redirect(
     };
     let local_proxy = match settings.local_proxy_mode {
         LocalProxyMode::Localhost => LocalProxy::Localhost,
-        LocalProxyMode::PodIp => pod_ip(settings.ipv6, pod.addresses)?,
+        LocalProxyMode::PodIp => pod_ip(settings.ipv6, pod.addresses.read())?,
     };
     let policy = Box::new(Policy {
         layout: settings.layout,

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use osm_cni::cni::request::{self, Request};
 use osm_cni::cni::{CniError, reply};
 use osm_cni::nft::{decode, encode};
-use osm_cni::pod::{PodAddresses, PodFacts};
+use osm_cni::pod::{AddressSource, PodFacts};
 use osm_cni::policy::{Decision, Volumes};
 use osm_cni::ruleset::{self, Owner};
 use serde_json::Value;
@@ -42,11 +42,11 @@ fuzz_target!(|data: &[u8]| {
         Request::Check(attachment, result) => (attachment, *result),
         _ => return,
     };
-    let mut addresses = PodAddresses::default();
+    let mut addresses = AddressSource::default();
     if let Some(result) = result {
         let answer = reply::pass_on(result, call.version);
         assert!(serde_json::from_str::<Box<serde_json::value::RawValue>>(&answer).is_ok());
-        addresses = PodAddresses::of_result(result, &attachment.interface);
+        addresses = AddressSource::Result(result, &attachment.interface);
     }
     let pod = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
     match osm_cni::policy::decide(&attachment.conf, &pod, |_, _, _| Volumes::Unknown) {

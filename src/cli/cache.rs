@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::config::{CAPABILITY, Entry, PLUGIN_TYPE, SourceError};
 use crate::kubelet;
-use crate::pod::{Annotations, PodAddresses, PodFacts};
+use crate::pod::{AddressSource, Annotations, PodAddresses, PodFacts};
 use crate::policy::{self, Decision};
 
 /// Where libcni keeps what it knows of attachments.
@@ -236,7 +236,7 @@ impl Cached {
                 Annotations::Passed(all.collect())
             }
         };
-        let pod = PodFacts::new(&self.args, annotations, self.addresses);
+        let pod = PodFacts::new(&self.args, annotations, AddressSource::Known(self.addresses));
         let conf = match entry.raw() {
             Ok(conf) => conf,
             Err(error) => return Some(Err(error.to_string())),

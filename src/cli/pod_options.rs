@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::{CliError, options};
 use crate::config::{Entry, RawConf};
-use crate::pod::{Annotations, PodAddresses, PodFacts, PodUid};
+use crate::pod::{AddressSource, Annotations, PodAddresses, PodFacts, PodUid};
 use crate::policy::{self, Decision, Volumes};
 
 /// The part of the verbs' help about these options.
@@ -127,7 +127,7 @@ impl PodOptions {
             namespace: Some(self.namespace.clone()),
             uid: PodUid::new("pod"),
             annotations: Annotations::Passed(passed),
-            addresses: self.addresses,
+            addresses: AddressSource::Known(self.addresses),
             ..PodFacts::default()
         };
         let volumes = |_: &Path, _: &PodUid, _: &[String]| Volumes::Mounted(self.volumes(&conf));

@@ -255,7 +255,7 @@ impl<F: Fn(&str) -> Option<OsString>> Env<'_, F> {
     fn place(&mut self, is_del: bool) -> Place {
         let container = self.required("CNI_CONTAINERID", "a container id", |id| {
             id.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && id.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c))
+                && id.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-'))
         });
         let interface =
             self.required("CNI_IFNAME", "an interface name (1-15 characters)", |name| {
@@ -387,7 +387,7 @@ impl fmt::Display for SpecVersion {
     }
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
     /// The verb as the runtime writes it.
     pub fn verb(&self) -> &'static str {
         match self {
@@ -401,7 +401,7 @@ impl Request<'_> {
     }
 
     /// The attachment that the call is about.
-    pub fn attachment(&self) -> Option<&Attachment<'_>> {
+    pub fn attachment(&self) -> Option<&Attachment<'a>> {
         match self {
             Request::Add(attachment, _)
             | Request::Check(attachment, _)
@@ -411,7 +411,7 @@ impl Request<'_> {
     }
 
     /// The network configuration.
-    pub fn conf(&self) -> Option<&RawConf<'_>> {
+    pub fn conf(&self) -> Option<&RawConf<'a>> {
         match self {
             Request::Gc(conf) | Request::Status(conf) => Some(conf),
             Request::Version => None,

@@ -1,20 +1,19 @@
-//! Reading one JSON value with its path at hand, so that an error names both.
+//! Reading the settings' fields with their paths at hand, so that an error names
+//! both; and the one form of them that the digest is made of.
 //!
 //! Pure.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
-use std::rc::Rc;
+use std::marker::PhantomData;
 
 use serde::Deserializer as _;
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{Deserialize, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::lists::{self, Expected, PortRange, shown};
-use crate::ruleset::InterfacePattern;
+use super::lists::{Expected, shown};
+use super::scalar::Scalar;
 
 /// A field of the settings with a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,89 +27,84 @@ pub struct ConfigError {
     pub expected: Expected,
 }
 
-/// A value that may be missing, and where it stands.
-#[derive(Debug, Clone)]
+/// A field that may be missing, and where it stands.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Reader<'a> {
-    path: Rc<str>,
-    /// Which item of the list at `path`; lists may be long, so nothing is
-    /// formatted until it is wrong.
-    item: Option<usize>,
+    /// The object that the field belongs to; none for a field of the settings.
+    object: Option<&'static str>,
+    field: &'static str,
     raw: Option<&'a RawValue>,
 }
 
-/// The fields of an object, and where it stands.
-pub(super) struct Object<'a> {
-    path: String,
-    fields: BTreeMap<String, &'a RawValue>,
+/// The fields of an object.
+pub(super) type Fields<'a> = BTreeMap<String, &'a RawValue>;
+
+/// One of the settings' objects.
+pub(super) struct Object<'c, 'a> {
+    pub(super) name: &'static str,
+    pub(super) fields: &'c Fields<'a>,
 }
 
 impl<'a> Reader<'a> {
-    /// The value at `path`; `null` is as good as missing.
-    pub(super) fn new(path: impl Into<Rc<str>>, raw: Option<&'a RawValue>) -> Self {
-        Reader { path: path.into(), item: None, raw: raw.filter(|raw| raw.get() != "null") }
+    /// The value of a field of the settings; `null` is as good as missing.
+    pub(super) fn new(field: &'static str, raw: Option<&'a RawValue>) -> Self {
+        Reader { object: None, field, raw: raw.filter(|raw| raw.get() != "null") }
     }
 
-    fn path_text(&self) -> String {
-        match self.item {
-            None => self.path.to_string(),
-            Some(item) => format!("{}[{item}]", self.path),
+    /// `index` is that of the item that is wrong, in a list.
+    fn error(&self, index: Option<usize>, value: &str, expected: Expected) -> ConfigError {
+        let mut path = self.object.map_or_else(String::new, |object| format!("{object}."));
+        path.push_str(self.field);
+        if let Some(index) = index {
+            path.push_str(&format!("[{index}]"));
         }
-    }
-
-    fn error(&self, expected: Expected) -> ConfigError {
-        let value = self.raw.map_or("null", RawValue::get);
-        ConfigError { path: self.path_text(), value: shown(value), expected }
-    }
-
-    fn parse<T>(
-        &self,
-        expected: Expected,
-        parse: impl FnOnce(Scalar<'a>) -> Option<T>,
-    ) -> Result<T, ConfigError> {
-        self.raw.and_then(Scalar::of).and_then(parse).ok_or_else(|| self.error(expected))
+        ConfigError { path, value: shown(value), expected }
     }
 
     /// None if missing.
     pub(super) fn optional<T>(
         self,
-        read: impl FnOnce(Self) -> Result<T, ConfigError>,
+        read: impl FnOnce(Scalar<'a>) -> Result<T, Expected>,
     ) -> Result<Option<T>, ConfigError> {
-        self.raw.is_some().then(|| read(self)).transpose()
+        let Some(raw) = self.raw.map(RawValue::get) else { return Ok(None) };
+        let read = read(serde_json::from_str(raw).unwrap_or(Scalar::Other));
+        read.map(Some).map_err(|expected| self.error(None, raw, expected))
     }
 
     /// None if missing, else each item read.
     pub(super) fn list<T>(
         self,
-        read: impl Fn(Self) -> Result<T, ConfigError>,
+        read: impl Fn(Scalar<'a>) -> Result<T, Expected>,
     ) -> Result<Option<Vec<T>>, ConfigError> {
-        let Some(raw) = self.raw else { return Ok(None) };
+        let Some(raw) = self.raw.map(RawValue::get) else { return Ok(None) };
         let mut items = Vec::new();
         let mut wrong = None;
-        let mut index = 0;
-        let read_item = |item| {
-            if wrong.is_some() {
-                return;
+        // An item that is null is wrong, not missing.
+        let each = each_item(raw, |item: Scalar<'a>| {
+            if wrong.is_none() {
+                match read(item) {
+                    Ok(item) => items.push(item),
+                    Err(expected) => wrong = Some(expected),
+                }
             }
-            // An item that is null is wrong, not missing.
-            match read(Reader { path: self.path.clone(), item: Some(index), raw: Some(item) }) {
-                Ok(item) => items.push(item),
-                Err(error) => wrong = Some(error),
+        });
+        each.map_err(|_| self.error(None, raw, Expected::List))?;
+        let Some(expected) = wrong else { return Ok(Some(items)) };
+        // Those before it were read, so its number is theirs.
+        let (mut index, mut text) = (0, "null");
+        let _ = each_item(raw, |item: &'a RawValue| {
+            if index == items.len() {
+                text = item.get();
             }
             index += 1;
-        };
-        each_item(raw.get(), read_item).map_err(|_| self.error(Expected::List))?;
-        wrong.map_or(Ok(Some(items)), Err)
+        });
+        Err(self.error(Some(items.len()), text, expected))
     }
 
-    /// An object; an empty one if missing.
-    pub(super) fn object(&self) -> Result<Object<'a>, ConfigError> {
-        let fields = match self.raw {
-            None => BTreeMap::new(),
-            Some(raw) => {
-                serde_json::from_str(raw.get()).map_err(|_| self.error(Expected::Object))?
-            }
-        };
-        Ok(Object { path: self.path_text(), fields })
+    /// The fields of one of the settings' objects; none if it is missing.
+    pub(super) fn fields(self) -> Result<Fields<'a>, ConfigError> {
+        let Some(raw) = self.raw.map(RawValue::get) else { return Ok(Fields::new()) };
+        serde_json::from_str(raw).map_err(|_| self.error(None, raw, Expected::Object))
     }
 
     /// One of these words; the first if missing.
@@ -118,124 +112,16 @@ impl<'a> Reader<'a> {
         self,
         words: &'static [(&'static str, T)],
     ) -> Result<T, ConfigError> {
-        match self.raw {
-            None => Ok(words[0].1),
-            Some(_) => expect_words(&self, words),
-        }
-    }
-
-    pub(super) fn text(self) -> Result<String, ConfigError> {
-        self.parse(Expected::Text, |value| {
-            value.text().filter(|text| !text.is_empty()).map(Cow::into_owned)
-        })
-    }
-
-    pub(super) fn path(self) -> Result<PathBuf, ConfigError> {
-        self.parse(Expected::Path, |value| value.path().filter(|path| path.is_absolute()))
-    }
-
-    /// An absolute path, or none for the empty string.
-    pub(super) fn optional_path(self) -> Result<Option<PathBuf>, ConfigError> {
-        self.parse(Expected::OptionalPath, |value| {
-            let path = value.path()?;
-            let is_empty = path.as_os_str().is_empty();
-            (is_empty || path.is_absolute()).then_some((!is_empty).then_some(path))
-        })
-    }
-
-    pub(super) fn annotation_prefix(self) -> Result<String, ConfigError> {
-        let fits = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
-        self.parse(Expected::AnnotationPrefix, |value| {
-            let text = value.text().filter(|text| !text.is_empty() && text.chars().all(fits));
-            text.map(Cow::into_owned)
-        })
-    }
-
-    pub(super) fn port(self) -> Result<u16, ConfigError> {
-        self.parse(Expected::Port, |value| value.number().filter(|port| *port > 0))
-    }
-
-    pub(super) fn uid(self) -> Result<u32, ConfigError> {
-        self.parse(Expected::Uid, |value| value.number().filter(|uid| *uid != u32::MAX))
-    }
-
-    /// A number, or a string with one port or two.
-    pub(super) fn port_range(self) -> Result<PortRange, ConfigError> {
-        if self.raw.is_some_and(|raw| raw.get().starts_with('"')) {
-            return self.parse(Expected::PortRange, |value| value.text()?.parse().ok());
-        }
-        self.parse(Expected::Port, |value| {
-            value.number().and_then(|port| PortRange::new(port, port))
-        })
-    }
-
-    pub(super) fn range(self) -> Result<ipnetwork::IpNetwork, ConfigError> {
-        self.parse(Expected::Range, |value| lists::parse_range(&value.text()?).ok())
-    }
-
-    pub(super) fn interface(self) -> Result<InterfacePattern, ConfigError> {
-        self.parse(Expected::Interface, |value| lists::parse_interface(&value.text()?).ok())
+        let found = self.optional(|value| value.word(words))?;
+        Ok(found.unwrap_or(words[0].1))
     }
 }
 
-impl<'a> Object<'a> {
-    pub(super) fn field(&self, name: &str) -> Reader<'a> {
-        Reader::new(format!("{}.{name}", self.path), self.fields.get(name).copied())
-    }
-
-    pub(super) fn names(self) -> Vec<String> {
-        self.fields.into_keys().collect()
-    }
-}
-
-/// One of these words.
-pub(super) fn expect_words<T: Copy>(
-    reader: &Reader<'_>,
-    words: &'static [(&'static str, T)],
-) -> Result<T, ConfigError> {
-    let text = reader.raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    let found = words.iter().find(|(word, _)| text.as_deref() == Some(word));
-    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-        reader.error(Expected::OneOf(words.join(", ")))
-    })
-}
-
-/// A value that is neither a list nor an object: those are not even read here,
-/// since as values they take seventy times their text.
-enum Scalar<'a> {
-    Text(Cow<'a, str>),
-    Number(u64),
-}
-
-impl<'a> Scalar<'a> {
-    /// None if it is something else, which none of our fields may be.
-    fn of(raw: &'a RawValue) -> Option<Self> {
-        let json = raw.get();
-        match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
-            Some(text) if !text.contains('\\') => Some(Scalar::Text(Cow::Borrowed(text))),
-            Some(_) => serde_json::from_str(json).ok().map(|text| Scalar::Text(Cow::Owned(text))),
-            None => json.parse().ok().map(Scalar::Number),
-        }
-    }
-
-    fn text(self) -> Option<Cow<'a, str>> {
-        match self {
-            Scalar::Text(text) => Some(text),
-            Scalar::Number(_) => None,
-        }
-    }
-
-    fn path(self) -> Option<PathBuf> {
-        self.text().map(|text| PathBuf::from(text.into_owned()))
-    }
-
-    /// A whole number that fits.
-    fn number<T: TryFrom<u64>>(self) -> Option<T> {
-        match self {
-            Scalar::Text(_) => None,
-            Scalar::Number(number) => number.try_into().ok(),
-        }
+impl<'a> Object<'_, 'a> {
+    /// One of its fields.
+    pub(super) fn field(&self, field: &'static str) -> Reader<'a> {
+        let raw = self.fields.get(field).copied();
+        Reader { object: Some(self.name), ..Reader::new(field, raw) }
     }
 }
 
@@ -256,23 +142,14 @@ fn canonical_below(depth: usize, json: &str, tell: &mut dyn FnMut(&str)) {
         tell(json);
     } else if json.starts_with('[') {
         let mut between = "[";
-        let _ = each_item(json, |item| {
+        let _ = each_item(json, |item: &RawValue| {
             tell(between);
             between = ",";
             canonical_below(depth + 1, item.get(), tell);
         });
         tell(if between == "[" { "[]" } else { "]" });
     } else if json.starts_with('{') {
-        let fields: BTreeMap<String, &RawValue> = serde_json::from_str(json).unwrap_or_default();
-        let mut between = "{";
-        for (name, value) in &fields {
-            tell(between);
-            between = ",";
-            tell(&Value::from(name.as_str()).to_string());
-            tell(":");
-            canonical_below(depth + 1, value.get(), tell);
-        }
-        tell(if between == "{" { "{}" } else { "}" });
+        canonical_fields(depth, &serde_json::from_str(json).unwrap_or_default(), tell);
     } else if is_plain(json) {
         tell(json);
     } else {
@@ -280,31 +157,49 @@ fn canonical_below(depth: usize, json: &str, tell: &mut dyn FnMut(&str)) {
     }
 }
 
+/// The same of an object whose fields are known.
+pub(super) fn canonical_object(fields: &Fields<'_>, tell: &mut dyn FnMut(&str)) {
+    canonical_fields(0, fields, tell);
+}
+
+fn canonical_fields(depth: usize, fields: &Fields<'_>, tell: &mut dyn FnMut(&str)) {
+    let mut between = "{";
+    for (name, value) in fields {
+        tell(between);
+        between = ",";
+        tell(&serde_json::to_string(name).unwrap_or_default());
+        tell(":");
+        canonical_below(depth + 1, value.get(), tell);
+    }
+    tell(if between == "{" { "{}" } else { "}" });
+}
+
 /// Whether there is one way only to write this value: a string without escapes
-/// or a whole number that is not large.
+/// or a number that is all digits.
 fn is_plain(json: &str) -> bool {
     let string = json.starts_with('"') && !json.contains('\\');
-    string || (json.len() <= 18 && json.bytes().all(|byte| byte.is_ascii_digit()))
+    string || json.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Whether this is a list of values as [`is_plain`] means them, without blanks.
 fn is_plain_list(json: &str) -> bool {
     let mut in_string = false;
-    let mut digits = 0;
     json.starts_with('[')
         && json.bytes().all(|byte| {
-            digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
             in_string ^= byte == b'"';
-            let between = matches!(byte, b'"' | b'[' | b']' | b',' | b'0'..=b'9') && digits <= 18;
+            let between = matches!(byte, b'"' | b'[' | b']' | b',' | b'0'..=b'9');
             byte != b'\\' && (in_string || between)
         })
 }
 
 /// Hands on the items of a JSON list, one after the other.
-fn each_item<'a>(json: &'a str, each: impl FnMut(&'a RawValue)) -> Result<(), serde_json::Error> {
-    struct Each<F>(F);
+fn each_item<'a, T: Deserialize<'a>>(
+    json: &'a str,
+    each: impl FnMut(T),
+) -> Result<(), serde_json::Error> {
+    struct Each<F, T>(F, PhantomData<T>);
 
-    impl<'de, F: FnMut(&'de RawValue)> Visitor<'de> for Each<F> {
+    impl<'de, F: FnMut(T), T: Deserialize<'de>> Visitor<'de> for Each<F, T> {
         type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -319,7 +214,7 @@ fn each_item<'a>(json: &'a str, each: impl FnMut(&'a RawValue)) -> Result<(), se
         }
     }
 
-    serde_json::Deserializer::from_str(json).deserialize_seq(Each(each))
+    serde_json::Deserializer::from_str(json).deserialize_seq(Each(each, PhantomData))
 }
 
 #[cfg(test)]

@@ -289,14 +289,15 @@ impl Owner {
     /// is too long for a comment is shortened; characters outside
     /// `[A-Za-z0-9._@-]` (an interface may have them) become `_`.
     pub fn new(container: &str, interface: &str) -> Self {
-        let plain = |c: char| {
-            let fits = c.is_ascii_alphanumeric() || "._@-".contains(c);
-            if fits { c } else { '_' }
+        let plain = |text: &str, most: usize| {
+            let end = text.char_indices().nth(most).map_or(text.len(), |(end, _)| end);
+            let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+            text[..end].replace(|c| !fits(c), "_")
         };
         Owner {
             layout: LAYOUT_VERSION,
-            container: container.chars().take(Self::CONTAINER_MAX).map(plain).collect(),
-            interface: interface.chars().take(15).map(plain).collect(),
+            container: plain(container, Self::CONTAINER_MAX),
+            interface: plain(interface, 15),
         }
     }
 

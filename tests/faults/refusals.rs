@@ -5,7 +5,7 @@
 use nix::libc;
 use osm_cni::cni::request::{self, Request};
 use osm_cni::nft::encode::{self, Batch};
-use osm_cni::pod::{PodAddresses, PodFacts};
+use osm_cni::pod::{AddressSource, PodFacts};
 use osm_cni::policy::{self, Decision};
 use osm_cni::ruleset::{self, Owner, Ruleset};
 
@@ -25,7 +25,7 @@ fn ruleset(pod: &Pod) -> Ruleset {
     let parsed = request::parse(&|name: &str| call.variable(name), stdin.as_bytes());
     let parsed = parsed.expect("a call");
     let Request::Add(attachment, result) = &parsed.request else { panic!("no ADD") };
-    let addresses = PodAddresses::of_result(result, &attachment.interface);
+    let addresses = AddressSource::Result(result, &attachment.interface);
     let facts = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
     match policy::decide(&attachment.conf, &facts, osm_cni::kubelet::volumes) {
         Ok(Decision::Redirect { policy, .. }) => {

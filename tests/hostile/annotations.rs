@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use osm_cni::config::{Entry, RawConf};
-use osm_cni::pod::{Annotations, PodAddresses, PodFacts, PodUid};
+use osm_cni::pod::{AddressSource, Annotations, PodAddresses, PodFacts, PodUid};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -133,6 +133,6 @@ fn escapes_count_as_they_are_shown() {
 
 #[test]
 fn facts_take_only_what_is_there() {
-    let facts = PodFacts::new(&BTreeMap::new(), Annotations::NotPassed, PodAddresses::default());
+    let facts = PodFacts::new(&BTreeMap::new(), Annotations::NotPassed, AddressSource::default());
     assert!(facts.namespace.is_none() && facts.uid.is_none());
 }

@@ -9,7 +9,7 @@ use osm_cni::cni::request::{self, Request};
 use osm_cni::cni::{CniError, reply};
 use osm_cni::kubelet;
 use osm_cni::nft::{decode, encode};
-use osm_cni::pod::{PodAddresses, PodFacts};
+use osm_cni::pod::{AddressSource, PodFacts};
 use osm_cni::policy::{self, Decision};
 use osm_cni::ruleset::{self, Owner};
 use proptest::collection::vec;
@@ -39,7 +39,7 @@ pub(super) fn serve(
         let answer = reply::pass_on(result, call.version);
         prop_assert!(serde_json::from_str::<Value>(&answer).is_ok(), "{answer}");
     }
-    let addresses = result.map(|result| PodAddresses::of_result(result, &attachment.interface));
+    let addresses = result.map(|result| AddressSource::Result(result, &attachment.interface));
     let addresses = addresses.unwrap_or_default();
     let pod = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
     match policy::decide(&attachment.conf, &pod, kubelet::volumes) {

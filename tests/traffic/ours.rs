@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use osm_cni::config::Entry;
-use osm_cni::pod::{Annotations, PodAddresses, PodFacts};
+use osm_cni::pod::{AddressSource, Annotations, PodAddresses, PodFacts};
 use osm_cni::policy::{self, Decision, Volumes};
 use osm_cni::ruleset::eval::{Direction, End, Packet, eval};
 use osm_cni::ruleset::{self, Family, Owner, Ruleset, text};
@@ -28,10 +28,10 @@ pub(super) fn ruleset(of: &Configuration) -> Ruleset {
     let pod = PodFacts {
         namespace: Some("demo".to_owned()),
         annotations: Annotations::Passed(annotations),
-        addresses: PodAddresses {
+        addresses: AddressSource::Known(PodAddresses {
             ipv4: Some(POD_IPV4[0]),
             ipv6: of.ipv6_in_result.then_some(POD_IPV6[0]),
-        },
+        }),
         ..PodFacts::default()
     };
     let conf = entry.raw().expect("an object");
