@@ -83,11 +83,12 @@ impl Netns {
             return Err(NetnsError::NotANamespace { path: path.to_owned() });
         }
         let metadata = file.metadata().map_err(opened)?;
-        // pid 1's may be hidden from us; then ours is all that we can compare
-        for own in ["/proc/thread-self/ns/net", "/proc/1/ns/net"] {
-            let same = std::fs::metadata(own)
-                .is_ok_and(|own| (own.dev(), own.ino()) == (metadata.dev(), metadata.ino()));
-            if same {
+        // What namespaces(7) says these links read; following one would make the
+        // kernel build the namespace's file first. Pid 1's may be hidden from
+        // us; then ours is all that we can compare.
+        let this = PathBuf::from(format!("net:[{}]", metadata.ino()));
+        for own in ["/proc/self/ns/net", "/proc/1/ns/net"] {
+            if std::fs::read_link(own).is_ok_and(|own| own == this) {
                 return Err(NetnsError::OurOwn { path: path.to_owned() });
             }
         }
