@@ -20,9 +20,11 @@
 //!
 //! Side effects are confined to the doors: [`netns`] (enters a namespace),
 //! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
-//! directories), [`journal`] (writes the log), [`privilege`] (lays rights down)
-//! and [`node`] (writes the node's files). All other rooms are functions of
+//! directories), [`journal`] (writes the log), [`privilege`] (lays rights down),
+//! [`node`] (writes the node's files) and [`start`] (the process's beginning). All other rooms are functions of
 //! their arguments.
+
+#![forbid(unsafe_code)]
 
 pub mod chain;
 pub mod cli;
@@ -38,3 +40,4 @@ pub mod pod;
 pub mod policy;
 pub mod privilege;
 pub mod ruleset;
+pub mod start;

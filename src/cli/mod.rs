@@ -20,7 +20,6 @@ mod words;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use lexopt::prelude::*;
 
@@ -74,17 +73,18 @@ the CNI plugin that a container runtime calls.
   -V, --version  print the version
 ";
 
-/// Runs one command; `args` begin with the program's name.
-pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// Runs one command and returns the exit status; `args` begin with the
+/// program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let mut args = lexopt::Parser::from_iter(args);
     // Not locked: `install` passes the plugin's log on from another thread.
     let mut out = io::stdout();
     let result = dispatch(&mut args, &mut out).and_then(|()| Ok(out.flush()?));
     let (code, message) = match result {
-        Ok(()) => return ExitCode::SUCCESS,
+        Ok(()) => return 0,
         // Whoever read us has read enough.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return ExitCode::SUCCESS;
+            return 0;
         }
         Err(CliError::Usage(message)) => (2, format!("{message}\ntry: osm-cni --help")),
         Err(CliError::Exit { code, message }) => (code, message),
@@ -92,7 +92,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     // Nobody is left to tell if stderr is closed, too.
     let _ = writeln!(io::stderr(), "osm-cni: {message}");
-    ExitCode::from(code)
+    code
 }
 
 /// Tells the operator what is odd but does no harm.

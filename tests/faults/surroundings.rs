@@ -87,10 +87,16 @@ fn shell(how: &str) -> [OsString; 4] {
 
 #[test]
 fn an_answer_that_nobody_takes_leaves_all_rules() {
-    let pod = Pod::new();
-    // Closed: Rust's start-up opens /dev/null in its place, so all goes well.
+    let mut pod = Pod::new();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let log = dir.path().join("osm-cni.log");
+    pod.conf["logFile"] = json!(log);
+    // Closed: the answer goes nowhere, and not into what is opened next.
     let answer = pod.call("ADD").under(shell("exec >&-;")).run();
     assert_eq!((answer.status, pod.rules().as_str()), (Some(0), RULES));
+    let logged = std::fs::read_to_string(&log).expect("a log");
+    assert_eq!(logged.lines().count(), 1, "{logged}");
+    assert!(logged.contains("verb=ADD") && !logged.contains("cniVersion"), "{logged}");
     pod.remove();
     // No room behind it: the runtime has no answer, and must be told so.
     let answer = pod.call("ADD").under(shell("exec >/dev/full;")).run();
