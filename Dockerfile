@@ -17,6 +17,7 @@ RUN apt-get update \
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY src src
+COPY scripts/call-order.ld scripts/
 # Members of the workspace: cargo wants to see them, and builds neither here.
 COPY benches benches
 COPY demo demo
@@ -27,7 +28,7 @@ ENV CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0
 # have to load libclang, which a static program cannot.
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
     && flags=CARGO_TARGET_$(echo "$target" | tr 'a-z-' 'A-Z_')_RUSTFLAGS \
-    && export "$flags=-C target-feature=+crt-static -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs --remap-path-prefix=/src=. --remap-path-prefix=${CARGO_HOME:-/root/.cargo}=cargo" \
+    && export "$flags=-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no -C link-arg=-Wl,-T,/src/scripts/call-order.ld --remap-path-prefix=/src=. --remap-path-prefix=${CARGO_HOME:-/root/.cargo}=cargo" \
     && cargo build --release --locked --target "$target" --bin osm-cni \
     && install -m 0755 "target/$target/release/osm-cni" /osm-cni
 

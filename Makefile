@@ -12,12 +12,14 @@ FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
 # Static, and the same bytes wherever it is built: no path of this machine is
 # in it, neither the sources' nor that of the bindings made while building.
 CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
-BUILD_FLAGS := -C target-feature=+crt-static \
-    -C force-unwind-tables=no -C link-arg=-Wl,-z,pack-relative-relocs \
+# At a fixed address, so that nothing has to be relocated at each start. What an
+# ADD runs lies side by side (scripts/call-order.sh). See benches/README.md.
+CODE_FLAGS := -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no
+BUILD_FLAGS := $(CODE_FLAGS) -C link-arg=-Wl,-T,$(CURDIR)/scripts/call-order.ld \
     --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce call-order lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -118,6 +120,12 @@ bench: ## how long it takes, beside what it replaces and the floors below
 	    cargo build --release --locked --target $(TARGET) -p osm-cni-bench
 	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_FLOORS=$(CURDIR)/target/$(TARGET)/release \
 	    target/$(TARGET)/release/bench $(ROUNDS)
+
+call-order: ## scripts/call-order.ld anew, when the code of an ADD has changed much
+	@scripts/needs.sh call-order
+	$(FLAGS)='$(CODE_FLAGS)' CARGO_PROFILE_RELEASE_STRIP=false \
+	    cargo build --release --locked --target $(TARGET) --target-dir target/call-order --bin osm-cni
+	@scripts/call-order.sh target/call-order/$(TARGET)/release/osm-cni
 
 clean: ## removes what was built
 	cargo clean

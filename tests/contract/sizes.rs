@@ -38,6 +38,24 @@ fn the_program_is_static_and_small() {
     }
 }
 
+/// What an ADD runs lies side by side. Where this fails, a compiler names
+/// functions in another way: `make call-order` writes their order anew.
+#[test]
+fn the_code_of_an_add_lies_together() {
+    host::require(&["readelf"]);
+    let sections = host::run(&["readelf", "-W", "-S", &release().to_string_lossy()]);
+    let size = |section: &str| {
+        let line = sections.lines().find_map(|line| line.split_once(&format!(" {section} ")));
+        // type, address, offset, size
+        let size = line.and_then(|(_, rest)| rest.split_whitespace().nth(3));
+        let size = size.unwrap_or_else(|| panic!("no {section}: {sections}"));
+        u64::from_str_radix(size, 16).expect("a hexadecimal number")
+    };
+    let (ordered, rest) = (size(".text.call"), size(".text"));
+    println!("{ordered} bytes of code in order, {rest} others");
+    assert!((100_000..rest / 2).contains(&ordered), "{ordered} of {rest} bytes");
+}
+
 #[test]
 fn a_call_takes_little_memory() {
     let program = release();

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Writes scripts/call-order.ld: the functions that an ADD runs, for the linker to
+# put side by side. An ADD runs once and cold, so what it costs is the pages and
+# lines of code that it touches. Needs valgrind; wants root, for a namespace.
+# Usage: scripts/call-order.sh PROGRAM   (make call-order builds it, with symbols)
+#
+# Names come without the hashes that a compiler puts into them. A name that is
+# not in a program any more is no error: its place in the order is just empty.
+set -euo pipefail
+
+program=$1
+script=$(dirname "$0")/call-order.ld
+dir=$(mktemp -d)
+namespace=osm-cni-order-$$
+trap 'ip netns delete "$namespace" 2>/dev/null || true; rm -rf "$dir"' EXIT
+ip netns add "$namespace"
+mkdir -p "$dir"/kubelet/pods/{outside,inside}/volumes/kubernetes.io~secret
+mkdir "$dir/kubelet/pods/inside/volumes/kubernetes.io~secret/envoy-bootstrap-config-volume"
+cat >"$dir/conf" <<EOF
+{"capabilities":{"io.kubernetes.cri.pod-annotations":true},"cniVersion":"1.0.0","name":"order",
+"kubeletDir":"$dir/kubelet","logFile":"$dir/log","prevResult":{"cniVersion":"1.0.0","ips":[]},
+"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"openservicemesh.io/outbound-port-exclusion-list":"8080"}},
+"traffic":{"outboundIPRangeExclusionList":["1.1.1.1/32","2.2.2.2/24"],"outboundPortExclusionList":[6379,7070]},
+"type":"osm-cni"}
+EOF
+
+# The names of the functions that an ADD of this pod calls, in order.
+calls() {
+    env -i CNI_COMMAND=ADD CNI_CONTAINERID=order CNI_IFNAME=eth0 \
+        CNI_NETNS="/run/netns/$namespace" CNI_ARGS="K8S_POD_NAMESPACE=order;K8S_POD_UID=$1" \
+        valgrind --tool=callgrind --demangle=no --callgrind-out-file="$dir/$1" \
+        "$program" <"$dir/conf" >"$dir/answer" 2>"$dir/valgrind" || {
+        cat "$dir/answer" "$dir/valgrind" >&2
+        exit 1
+    }
+    sed -n 's/^c\?fn=([0-9]*) \(_\(R\|ZN\)[^ ]*\).*/\1/p' "$dir/$1"
+}
+
+{
+    echo "/* Written by scripts/call-order.sh: what an ADD runs, side by side. */"
+    echo "SECTIONS"
+    echo "{"
+    echo "  .text.call : {"
+    { calls inside; calls outside; } |
+        sed -e "s/'[0-9]*$//" -e 's/\.llvm\..*/.llvm.*/' -e 's/17h[0-9a-f]\{16\}E/17h*E/' \
+            -e 's/Cs[0-9A-Za-z]*_/Cs*_/g' -e 's/B[0-9A-Za-z]*_/B*_/g' |
+        awk '!seen[$0]++ { print "    *(.text." $0 " .text.unlikely." $0 ")" }'
+    echo "  }"
+    echo "}"
+    echo "INSERT BEFORE .text;"
+} >"$dir/script"
+mv "$dir/script" "$script"
+echo "$(grep -c '\*(' "$script") functions"
