@@ -54,15 +54,27 @@ pub(crate) struct Case {
 }
 
 impl Files {
-    /// In this directory, which is empty.
-    pub(crate) fn new(directory: &Path, binary: PathBuf, floors: PathBuf) -> io::Result<Self> {
+    /// In this directory, which is empty. Ours and the floors are copied into
+    /// it in one way: how a file was written decides in which pieces the kernel
+    /// holds it, and so how often a program waits for its pages.
+    pub(crate) fn new(directory: &Path, binary: &Path, floors: &Path) -> io::Result<Self> {
         let volumes = |uid: &str| directory.join("kubelet/pods").join(uid).join("volumes");
         let secret = "kubernetes.io~secret/envoy-bootstrap-config-volume";
         fs::create_dir_all(volumes("uid-mesh").join(secret))?;
         for uid in ["uid-mesh", "uid-plain"] {
             fs::create_dir_all(volumes(uid).join("kubernetes.io~projected/kube-api-access-x2v4q"))?;
         }
-        Ok(Files { directory: directory.to_owned(), binary, floors })
+        let copies = directory.join("programs");
+        fs::create_dir(&copies)?;
+        let copy = |from: &Path| {
+            let to = copies.join(from.file_name().unwrap_or_default());
+            fs::copy(from, &to).map(|_| to)
+        };
+        for floor in ["floor-empty", "floor-minimal", "launch"] {
+            copy(&floors.join(floor))?;
+        }
+        let binary = copy(binary)?;
+        Ok(Files { directory: directory.to_owned(), binary, floors: copies })
     }
 
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> io::Result<PathBuf> {

@@ -36,7 +36,7 @@ fn main() -> io::Result<()> {
     };
     let (binary, floors) = (path("OSM_CNI_BIN")?, path("OSM_CNI_FLOORS")?);
     let directory = tempfile::tempdir()?;
-    let files = Files::new(directory.path(), binary, floors)?;
+    let files = Files::new(directory.path(), &binary, &floors)?;
     let cases = files.cases()?;
     // The kernel patches itself when the first namespace gets rules for nat and
     // when the last loses them, for a millisecond. A node always has some.
