@@ -67,8 +67,7 @@ impl<'a> Reader<'a> {
         read: impl FnOnce(Scalar<'a>) -> Result<T, Expected>,
     ) -> Result<Option<T>, ConfigError> {
         let Some(raw) = self.raw.map(RawValue::get) else { return Ok(None) };
-        let read = read(serde_json::from_str(raw).unwrap_or(Scalar::Other));
-        read.map(Some).map_err(|expected| self.error(None, raw, expected))
+        read(Scalar::of(raw)).map(Some).map_err(|expected| self.error(None, raw, expected))
     }
 
     /// None if missing, else each item read.
@@ -78,27 +77,28 @@ impl<'a> Reader<'a> {
     ) -> Result<Option<Vec<T>>, ConfigError> {
         let Some(raw) = self.raw.map(RawValue::get) else { return Ok(None) };
         let mut items = Vec::new();
-        let mut wrong = None;
-        // An item that is null is wrong, not missing.
-        let each = each_item(raw, |item: Scalar<'a>| {
+        let mut all = true;
+        let each = each_item(raw, |item| match read(item) {
+            Ok(item) => items.push(item),
+            Err(_) => all = false,
+        });
+        if each.is_ok() && all {
+            return Ok(Some(items));
+        }
+        // Once more, with the texts: which item is it? One that is null is
+        // wrong, not missing.
+        let (mut index, mut wrong) = (0, None);
+        let each = each_item(raw, |item: &RawValue| {
             if wrong.is_none() {
-                match read(item) {
-                    Ok(item) => items.push(item),
-                    Err(expected) => wrong = Some(expected),
-                }
+                let read = read(Scalar::of(item.get()));
+                wrong = read.err().map(|expected| self.error(Some(index), item.get(), expected));
+                index += 1;
             }
         });
-        each.map_err(|_| self.error(None, raw, Expected::List))?;
-        let Some(expected) = wrong else { return Ok(Some(items)) };
-        // Those before it were read, so its number is theirs.
-        let (mut index, mut text) = (0, "null");
-        let _ = each_item(raw, |item: &'a RawValue| {
-            if index == items.len() {
-                text = item.get();
-            }
-            index += 1;
-        });
-        Err(self.error(Some(items.len()), text, expected))
+        match each {
+            Ok(()) => Err(wrong.unwrap_or_else(|| self.error(None, raw, Expected::List))),
+            Err(_) => Err(self.error(None, raw, Expected::List)),
+        }
     }
 
     /// The fields of one of the settings' objects; none if it is missing.
@@ -239,6 +239,20 @@ mod tests {
             let value: Value = serde_json::from_str(list).expect("JSON");
             assert_eq!(in_one_form(list), value.to_string());
         }
+    }
+
+    #[test]
+    fn the_first_wrong_item_is_named_whatever_it_is() {
+        let deep = "[".repeat(300_000) + &"]".repeat(300_000);
+        for wrong in ["null", r#""""#, r#""\ud800""#, "1e999", "-1", "{}", "[1]", &deep] {
+            let json = format!(r#"["a", "b", {wrong}, null]"#);
+            let raw: &RawValue = serde_json::from_str(&json).expect("JSON");
+            let error = Reader::new("names", Some(raw)).list(Scalar::text).expect_err(wrong);
+            assert_eq!((error.path.as_str(), error.value), ("names[2]", shown(wrong)));
+        }
+        let raw: &RawValue = serde_json::from_str(r#"["a", "\u0062"]"#).expect("JSON");
+        let names = Reader::new("names", Some(raw)).list(Scalar::text);
+        assert_eq!(names, Ok(Some(vec!["a".to_owned(), "b".to_owned()])));
     }
 
     #[test]

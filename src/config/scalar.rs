@@ -24,6 +24,11 @@ pub(super) enum Scalar<'a> {
 }
 
 impl<'a> Scalar<'a> {
+    /// The value that this JSON text is.
+    pub(super) fn of(json: &'a str) -> Self {
+        serde_json::from_str(json).unwrap_or(Scalar::Other)
+    }
+
     fn as_text(&self) -> Option<&str> {
         match self {
             Scalar::Text(text) => Some(text),
