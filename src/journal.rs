@@ -7,7 +7,8 @@
 use std::error::Error;
 use std::fmt::{self, Write as _};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, LineWriter, Write};
+use std::io::{self, Write};
+use std::mem;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -87,12 +88,29 @@ pub fn open(settings: &LogSettings) {
     let _ = CombinedLogger::init(loggers);
 }
 
-/// A line is never longer than this, in bytes.
-const LINE_MAX: usize = 16 << 10;
+/// Writes a line at once when it ends: many calls append to a file, and none
+/// may come into the middle of another's line.
+struct Lines<W> {
+    line: Vec<u8>,
+    to: W,
+}
 
-/// One write per line: many calls append to a file at once.
-fn in_lines(to: impl Write + Send + 'static) -> LineWriter<Box<dyn Write + Send>> {
-    LineWriter::with_capacity(LINE_MAX, Box::new(to))
+fn in_lines<W: Write>(to: W) -> Lines<W> {
+    Lines { line: Vec::new(), to }
+}
+
+impl<W: Write> Write for Lines<W> {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(part);
+        if part.ends_with(b"\n") {
+            self.to.write_all(&mem::take(&mut self.line))?;
+        }
+        Ok(part.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
 }
 
 /// Opens the file for appending; makes it and its directory, and puts a file
