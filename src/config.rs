@@ -353,10 +353,12 @@ impl<'a> RawConf<'a> {
                 hash.write(field.as_bytes());
                 hash.write_u8(0);
                 let tell = &mut |piece: &str| hash.write(piece.as_bytes());
-                let traffic = self.traffic().ok().filter(|_| field == "traffic");
-                match traffic.filter(|fields| !fields.is_empty()) {
-                    Some(fields) => read::canonical_object(fields, tell),
-                    None => read::canonical(value.get(), tell),
+                match self.traffic() {
+                    // as read for the rules, and not once more
+                    Ok(fields) if field == "traffic" && !fields.is_empty() => {
+                        read::canonical_object(fields, tell);
+                    }
+                    _ => read::canonical(value.get(), tell),
                 }
                 hash.write_u8(0);
             }

@@ -94,7 +94,8 @@ pub enum Enrolment {
 pub enum Volumes {
     /// The kubelet has no directory for the pod, or there is no kubelet.
     Unknown,
-    /// Of the volumes looked for, these are mounted.
+    /// Of the volumes looked for, these are mounted; once the first is, the
+    /// others need not be told.
     Mounted(Vec<String>),
 }
 

@@ -79,7 +79,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let mut args = lexopt::Parser::from_iter(args);
     // Not locked: `install` passes the plugin's log on from another thread.
     let mut out = io::stdout();
-    let result = dispatch(&mut args, &mut out).and_then(|()| Ok(out.flush()?));
+    let result = dispatch(&mut args, &mut out);
+    // Nobody does it at the process's end, so also where a command failed.
+    let flushed = out.flush();
+    let result = result.and_then(|()| Ok(flushed?));
     let (code, message) = match result {
         Ok(()) => return 0,
         // Whoever read us has read enough.

@@ -1,6 +1,6 @@
 //! Standard output without a buffer. That of `std` keeps what could not be
-//! written and tries it again at the process's end, when the exit status that
-//! says so stands already.
+//! written for a later try, and a call has none: what is written must be known
+//! before the exit status is.
 //!
 //! A door: writes to descriptor 1.
 

@@ -1,13 +1,16 @@
 //! The node around an ADD is in a bad state: the log's disk, the descriptors,
 //! the pipes.
+#![allow(clippy::disallowed_methods, reason = "one test starts the program by itself")]
 
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
 use super::{Pod, RULES};
+use crate::support::plugin::binary;
 use crate::support::{host, strace};
 
 /// A file system of one page, or one that cannot be written; gone when dropped.
@@ -106,6 +109,21 @@ fn an_answer_that_nobody_takes_leaves_all_rules() {
     let answer = pod.call("ADD").under(shell("exec >&- 2>&- <&-;")).run();
     assert_eq!(answer.status, Some(1), "without input there is nothing to do: {answer:?}");
     pod.assert_recovers("closed standard streams");
+}
+
+/// SIGPIPE would end the process: the plugin without a line in its log.
+#[test]
+fn a_reader_that_has_gone_is_no_death() {
+    let status = |configure: &dyn Fn(&mut Command) -> &mut Command| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = Command::new(binary());
+        let status = configure(&mut command).stdin(Stdio::null()).stdout(writer).status();
+        status.expect("started").code()
+    };
+    // Who closed the operator's pipe has read enough; a runtime has no answer.
+    assert_eq!(status(&|command| command.arg("--help").env_remove("CNI_COMMAND")), Some(0));
+    assert_eq!(status(&|command| command.env("CNI_COMMAND", "VERSION")), Some(1));
 }
 
 /// A runtime believes an exit status, not half of an answer beside it.
