@@ -126,6 +126,7 @@ call-order: ## scripts/call-order.ld anew, when the code of an ADD has changed m
 	$(FLAGS)='$(CODE_FLAGS)' CARGO_PROFILE_RELEASE_STRIP=false \
 	    cargo build --release --locked --target $(TARGET) --target-dir target/call-order --bin osm-cni
 	@scripts/call-order.sh target/call-order/$(TARGET)/release/osm-cni
+	@touch src/main.rs # cargo does not see what the linker reads
 
 clean: ## removes what was built
 	cargo clean

@@ -215,7 +215,7 @@ impl Files {
         let installed =
             kernel.and_then(|mut kernel| kernel.installed()).map_err(io::Error::other)?;
         let ruleset = installed.ruleset().ok_or(io::ErrorKind::InvalidData)?;
-        let batch = encode::create(&ruleset).bytes().to_vec();
+        let batch = encode::create(&ruleset, Some(encode::UNTOUCHED)).bytes().to_vec();
         #[expect(clippy::disallowed_methods, reason = "nft is one of the tools measured")]
         let list = || std::process::Command::new("nft").args(["list", "ruleset"]).output();
         let listed = space.run(list).map_err(io::Error::other)??;

@@ -58,35 +58,54 @@ pub struct Report {
 pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, Some(result))?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
-    let batch = encode::create(&ruleset);
+    // In a pod that was just made nobody has set a rule yet: the transaction says
+    // so, and there is nothing to ask first.
+    let batch = encode::create(&ruleset, Some(encode::UNTOUCHED));
     let mut kernel = enter(attachment)?;
+    let left = match kernel.commit(&batch) {
+        Err(NftError::Refused(refusal))
+            if matches!(refusal.errno, Errno::ERESTART | Errno::EEXIST) =>
+        {
+            add_beside(&mut kernel, &ruleset, &owner)?
+        }
+        committed => committed.map(|()| None)?,
+    };
+    match left {
+        Some(first) => {
+            report.detail = Some(format!("the rules of interface {} stay", first.interface));
+        }
+        None => report.rules = Some(ruleset.rule_count()),
+    }
+    Ok(report)
+}
+
+/// Sets the rules where others have set theirs, or an earlier ADD ours. Where
+/// the table is another interface's, it stays and is named.
+fn add_beside(
+    kernel: &mut NftSocket,
+    ruleset: &Ruleset,
+    owner: &Owner,
+) -> Result<Option<Owner>, NftError> {
     let mut present = kernel.owner(Family::Ip)?;
     // A table of ours that today's settings have no use for goes as well.
     let stale = ruleset.table(Family::Ip6).is_none()
         && matches!(kernel.owner(Family::Ip6), Ok(TableOwner::Ours(_)));
     if present == TableOwner::NoTable && !stale {
-        match kernel.commit(&batch) {
+        match kernel.commit(&encode::create(ruleset, None)) {
             // Another ADD was faster.
             Err(NftError::Refused(refusal)) if refusal.errno == Errno::EEXIST => {
                 present = kernel.owner(Family::Ip)?;
             }
-            committed => {
-                committed?;
-                report.rules = Some(ruleset.rule_count());
-                return Ok(report);
-            }
+            committed => return committed.map(|()| None),
         }
     }
-    if let TableOwner::Ours(found) = present
-        && of_another_interface(&found, &owner)
-    {
-        report.detail = Some(format!("the rules of interface {} stay", found.interface));
-        return Ok(report);
+    match present {
+        TableOwner::Ours(found) if of_another_interface(&found, owner) => Ok(Some(found)),
+        _ => {
+            let also_delete: &[Family] = if stale { &[Family::Ip6] } else { &[] };
+            kernel.commit(&encode::replace(ruleset, also_delete)).map(|()| None)
+        }
     }
-    let also_delete: &[Family] = if stale { &[Family::Ip6] } else { &[] };
-    kernel.commit(&encode::replace(&ruleset, also_delete))?;
-    report.rules = Some(ruleset.rule_count());
-    Ok(report)
 }
 
 /// Reads the rules of an attachment back and compares them with what ADD sets.

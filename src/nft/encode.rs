@@ -12,14 +12,14 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use rustables::sys::{
-    NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFT_MSG_DELTABLE, NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE,
-    NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFTA_CHAIN_HOOK, NFTA_CHAIN_NAME,
-    NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM, NFTA_HOOK_PRIORITY,
-    NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_USERDATA, NFTA_SET_DESC, NFTA_SET_DESC_SIZE,
-    NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET, NFTA_SET_FLAGS,
-    NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME, NFTA_SET_USERDATA,
-    NFTA_TABLE_FLAGS, NFTA_TABLE_NAME, NFTA_TABLE_USERDATA, NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE,
-    NLM_F_EXCL,
+    NFNL_BATCH_GENID, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFT_MSG_DELTABLE, NFT_MSG_NEWCHAIN,
+    NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE, NFTA_CHAIN_HOOK,
+    NFTA_CHAIN_NAME, NFTA_CHAIN_POLICY, NFTA_CHAIN_TYPE, NFTA_DATA_VALUE, NFTA_HOOK_HOOKNUM,
+    NFTA_HOOK_PRIORITY, NFTA_LIST_ELEM, NFTA_RULE_CHAIN, NFTA_RULE_USERDATA, NFTA_SET_DESC,
+    NFTA_SET_DESC_SIZE, NFTA_SET_ELEM_KEY, NFTA_SET_ELEM_LIST_ELEMENTS, NFTA_SET_ELEM_LIST_SET,
+    NFTA_SET_FLAGS, NFTA_SET_ID, NFTA_SET_KEY_LEN, NFTA_SET_KEY_TYPE, NFTA_SET_NAME,
+    NFTA_SET_USERDATA, NFTA_TABLE_FLAGS, NFTA_TABLE_NAME, NFTA_TABLE_USERDATA, NLM_F_ACK,
+    NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL,
 };
 
 use super::data::{self, SetKind};
@@ -31,6 +31,10 @@ use crate::ruleset::{
 /// Bytes of elements in one message at most: an attribute's length has 16
 /// bits.
 const ELEMENTS_MAX_BYTES: usize = 48_000;
+
+/// The generation of a namespace whose nf_tables have not seen a transaction
+/// yet (`nf_tables_init_net` in `net/netfilter/nf_tables_api.c`).
+pub const UNTOUCHED: u32 = 1;
 
 /// Bytes of a batch without long lists.
 const USUAL_BYTES: usize = 8 << 10;
@@ -73,7 +77,7 @@ pub(super) enum Part<'r> {
 /// The transaction that leaves exactly these tables of ours, whatever was
 /// there, and no table of ours in the families of `also_delete`.
 pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
-    let mut writer = Writer::new();
+    let mut writer = Writer::new(None);
     for family in also_delete {
         if ruleset.table(*family).is_none() {
             writer.delete(*family);
@@ -87,12 +91,16 @@ pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
 }
 
 /// The transaction that makes these tables where there is none of ours yet; it
-/// is refused with EEXIST where there is one. A [`replace`] would do here too,
-/// but the kernel lets whoever removed a table wait, when the socket is closed,
-/// until no packet can be in it any more (`nft_rcv_nl_event` in
-/// `net/netfilter/nf_tables_api.c`): some ten milliseconds per pod.
-pub fn create(ruleset: &Ruleset) -> Batch<'_> {
-    let mut writer = Writer::new();
+/// is refused with EEXIST where there is one, and with ERESTART where the
+/// namespace is not of this generation: before anything is done, so that nothing
+/// has to be undone.
+///
+/// A [`replace`] would do here too, but the kernel lets whoever removed a table
+/// wait, when the socket is closed, until no packet can be in it any more
+/// (`nft_rcv_nl_event` in `net/netfilter/nf_tables_api.c`): some ten milliseconds
+/// per pod.
+pub fn create(ruleset: &Ruleset, generation: Option<u32>) -> Batch<'_> {
+    let mut writer = Writer::new(generation);
     for (index, table) in ruleset.tables.iter().enumerate() {
         writer.table(index, table, true);
     }
@@ -102,7 +110,7 @@ pub fn create(ruleset: &Ruleset) -> Batch<'_> {
 /// The transaction that removes our tables of these families. It does not fail
 /// where there is none.
 pub fn delete(families: &[Family]) -> Batch<'static> {
-    let mut writer = Writer::new();
+    let mut writer = Writer::new(None);
     for family in families {
         writer.delete(*family);
     }
@@ -223,9 +231,13 @@ struct Writer {
 }
 
 impl Writer {
-    fn new() -> Self {
+    fn new(generation: Option<u32>) -> Self {
         let mut bytes = Vec::with_capacity(USUAL_BYTES);
-        wire::add_batch_mark(&mut bytes, NFNL_MSG_BATCH_BEGIN, 0);
+        wire::add_batch_mark(&mut bytes, NFNL_MSG_BATCH_BEGIN, 0, |bytes| {
+            if let Some(generation) = generation {
+                wire::add_u32(bytes, NFNL_BATCH_GENID as u16, generation);
+            }
+        });
         Writer { bytes, messages: Vec::new(), last: 0 }
     }
 
@@ -361,7 +373,7 @@ impl Writer {
     fn finish(mut self, ruleset: Option<&Ruleset>) -> Batch<'_> {
         wire::add_flags(&mut self.bytes[self.last..], NLM_F_ACK);
         let sequence = self.messages.len() as u32 + 1;
-        wire::add_batch_mark(&mut self.bytes, NFNL_MSG_BATCH_END, sequence);
+        wire::add_batch_mark(&mut self.bytes, NFNL_MSG_BATCH_END, sequence, |_| {});
         Batch { bytes: self.bytes, messages: self.messages, ruleset }
     }
 }

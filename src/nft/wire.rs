@@ -162,30 +162,33 @@ pub(crate) fn add_message(
     family: Option<Family>,
     fill: impl FnOnce(&mut Vec<u8>),
 ) {
-    let start = bytes.len();
     let kind = NFNL_SUBSYS_NFTABLES << 8 | kind;
-    add_headers(
-        bytes,
-        kind,
-        flags,
-        sequence,
-        [family.map_or(0, protocol), NFNETLINK_V0 as u8, 0, 0],
-    );
-    fill(bytes);
-    let length = (bytes.len() - start) as u32;
-    bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+    let nfgenmsg = [family.map_or(0, protocol), NFNETLINK_V0 as u8, 0, 0];
+    add_headed(bytes, kind, flags, sequence, nfgenmsg, fill);
 }
 
 /// Appends a message that begins or ends a transaction of nf_tables.
-pub(crate) fn add_batch_mark(bytes: &mut Vec<u8>, kind: u32, sequence: u32) {
+pub(crate) fn add_batch_mark(
+    bytes: &mut Vec<u8>,
+    kind: u32,
+    sequence: u32,
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
     // here nfgenmsg.res_id names the subsystem
     let [high, low] = (NFNL_SUBSYS_NFTABLES as u16).to_be_bytes();
-    add_headers(bytes, kind, 0, sequence, [0, NFNETLINK_V0 as u8, high, low]);
+    add_headed(bytes, kind, 0, sequence, [0, NFNETLINK_V0 as u8, high, low], fill);
 }
 
-/// Appends `struct nlmsghdr`, for a message without attributes as yet, and
-/// `struct nfgenmsg`.
-fn add_headers(bytes: &mut Vec<u8>, kind: u32, flags: u32, sequence: u32, nfgenmsg: [u8; 4]) {
+/// Appends `struct nlmsghdr`, `struct nfgenmsg` and what `fill` appends.
+fn add_headed(
+    bytes: &mut Vec<u8>,
+    kind: u32,
+    flags: u32,
+    sequence: u32,
+    nfgenmsg: [u8; 4],
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = bytes.len();
     let message = Message {
         kind: kind as u16,
         flags: (NLM_F_REQUEST | flags) as u16,
@@ -193,6 +196,9 @@ fn add_headers(bytes: &mut Vec<u8>, kind: u32, flags: u32, sequence: u32, nfgenm
         body: &nfgenmsg,
     };
     message.write(bytes);
+    fill(bytes);
+    let length = (bytes.len() - start) as u32;
+    bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
 }
 
 /// Adds flags to the message that these bytes start with.

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::support::host;
 use crate::support::netns::TestNetns;
 use crate::support::plugin::{Call, conf, enabled};
+use crate::support::strace;
 
 /// The program, in bytes.
 const PROGRAM_MAX: u64 = 3 << 20;
@@ -54,6 +55,31 @@ fn the_code_of_an_add_lies_together() {
     let (ordered, rest) = (size(".text.call"), size(".text"));
     println!("{ordered} bytes of code in order, {rest} others");
     assert!((100_000..rest / 2).contains(&ordered), "{ordered} of {rest} bytes");
+}
+
+/// Each question is a fifteenth of an ADD, and whoever deletes a table waits for
+/// ten milliseconds.
+#[test]
+fn a_pod_that_was_just_made_is_asked_nothing_and_others_lose_nothing() {
+    /// `NFT_MSG_DELTABLE` of `NFNL_SUBSYS_NFTABLES`, as strace prints it.
+    const DELETION: &str = "nlmsg_type=0xa02 ";
+    let sent = |netns: &TestNetns| {
+        let call = Call::new("ADD", &enabled(conf("1.0.0"))).netns(&netns.path());
+        let (answer, trace) = strace::trace(&call);
+        answer.ok();
+        trace.lines("sendto").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let netns = TestNetns::new();
+    assert_eq!(sent(&netns).len(), 1, "the rules");
+    assert!(sent(&netns).iter().any(|line| line.contains(DELETION)), "they were replaced");
+
+    let beside = TestNetns::new();
+    beside.nft_load("table ip other");
+    let lines = sent(&beside);
+    assert_eq!(lines.len(), 4, "the rules, two questions, the rules: {lines:?}");
+    assert!(!lines.iter().any(|line| line.contains(DELETION)), "{lines:?}");
+    let rules = beside.nft_list();
+    assert!(rules.contains("table ip osm") && rules.contains("table ip other"), "{rules}");
 }
 
 #[test]

@@ -26,9 +26,11 @@ fn errors(name: &str) -> &'static [&'static str] {
     }
 }
 
-#[test]
-fn whatever_system_call_fails_there_are_all_rules_or_none() {
+/// Each system call of an ADD fails, in a namespace that was prepared by
+/// `prepare`.
+fn failed_everywhere(prepare: impl Fn(&Pod) + Sync) {
     let traced = Pod::new();
+    prepare(&traced);
     let (answer, trace) = strace::trace(&traced.call("ADD"));
     answer.ok();
     let places = trace.places().into_iter();
@@ -45,6 +47,7 @@ fn whatever_system_call_fails_there_are_all_rules_or_none() {
                 let pod = Pod::new();
                 loop {
                     let Some(what) = todo.lock().expect("no panic before").next() else { return };
+                    prepare(&pod);
                     let (answer, trace) = strace::inject(&pod.call("ADD"), what);
                     pod.assert_lawful(what, &answer, "");
                     let mut told = told.lock().expect("no panic before");
@@ -70,22 +73,43 @@ fn whatever_system_call_fails_there_are_all_rules_or_none() {
     assert!(failed > 20 && well > 20, "{failed} failed, {well} did not");
 }
 
+#[test]
+fn whatever_system_call_fails_there_are_all_rules_or_none() {
+    failed_everywhere(|_| {});
+}
+
+#[test]
+fn whatever_system_call_fails_beside_other_rules_there_are_all_of_ours_or_none() {
+    failed_everywhere(Pod::touch);
+}
+
 /// What is told is what happened: a code, and the call in words.
 #[test]
 fn the_netlink_sockets_failures_are_told() {
-    let cases = [
+    let fresh = [
         ("socket:error=EPERM:when=1", 5, "netlink socket"),
         ("socket:error=EPROTONOSUPPORT:when=1", 102, "CONFIG_NETFILTER_NETLINK"),
         ("setns:error=EPERM:when=1", 5, "cannot enter network namespace"),
         ("setns:error=EINVAL:when=1", 101, "another kind"),
-        ("sendto:error=ENOBUFS:when=1", 5, "buffer"),
-        ("sendto:error=ENOBUFS:when=3", 5, "cannot send the rules"),
-        ("sendto:retval=100:when=3", 5, "cannot send the rules"),
-        ("recvfrom:error=EAGAIN:when=3", 5, "may or may not be in place"),
-        ("recvfrom:error=ENOBUFS:when=3", 5, "may or may not be in place"),
+        ("sendto:error=ENOBUFS:when=1", 5, "cannot send the rules"),
+        ("sendto:retval=100:when=1", 5, "cannot send the rules"),
+        ("recvfrom:error=EAGAIN:when=1", 5, "may or may not be in place"),
+        ("recvfrom:error=ENOBUFS:when=1", 5, "may or may not be in place"),
     ];
-    for (injection, code, expected) in cases {
+    // the rules, refused since there were others; two questions; the rules again
+    let beside = [
+        ("sendto:error=ENOBUFS:when=2", 5, "cannot read the owner of the rules"),
+        ("sendto:error=ENOBUFS:when=4", 5, "cannot send the rules"),
+        ("recvfrom:error=EAGAIN:when=5", 5, "may or may not be in place"),
+    ];
+    let fresh = fresh.map(|case| (false, case));
+    for (touched, (injection, code, expected)) in
+        fresh.into_iter().chain(beside.map(|case| (true, case)))
+    {
         let pod = Pod::new();
+        if touched {
+            pod.touch();
+        }
         let (answer, _) = strace::inject(&pod.call("ADD"), injection);
         let msg = answer.error(code);
         assert!(msg.contains(expected), "{injection}: {msg}");
@@ -98,7 +122,8 @@ fn the_netlink_sockets_failures_are_told() {
 fn interrupted_calls_are_made_again() {
     let pod = Pod::new();
     for name in ["sendto", "recvfrom"] {
-        for nth in 1..=3 {
+        for nth in 1..=4 {
+            pod.touch();
             let (answer, trace) =
                 strace::inject(&pod.call("ADD"), &format!("{name}:error=EINTR:when={nth}"));
             assert!(trace.was_injected(), "{trace:?}");

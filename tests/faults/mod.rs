@@ -93,9 +93,18 @@ impl Pod {
         self.call("CHECK").run().ok();
     }
 
+    /// What a runtime does when the pod has gone, and the next one comes.
     #[track_caller]
     fn remove(&self) {
         self.call("DEL").run().ok();
         assert_eq!(self.rules(), "");
+        self.netns.delete();
+        self.netns.make_anew();
+    }
+
+    /// Somebody else sets rules, and takes them away again: an ADD has to ask
+    /// then whether there are any.
+    fn touch(&self) {
+        self.netns.nft_load("table ip other\ndelete table ip other");
     }
 }

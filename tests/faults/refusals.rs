@@ -84,7 +84,13 @@ fn refused_everywhere(prepare: impl Fn(&Pod), batch: &Batch<'_>) {
 #[test]
 fn whichever_message_is_refused_nothing_of_ours_is_left() {
     let ruleset = ruleset(&Pod::new());
-    refused_everywhere(|_| {}, &encode::create(&ruleset));
+    refused_everywhere(|_| {}, &encode::create(&ruleset, Some(encode::UNTOUCHED)));
+}
+
+#[test]
+fn whichever_message_is_refused_beside_other_rules_nothing_of_ours_is_left() {
+    let ruleset = ruleset(&Pod::new());
+    refused_everywhere(Pod::touch, &encode::create(&ruleset, None));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What goes in comes back, replaces what was there, and leaves the rest alone.
 
-use osm_cni::nft::{TableOwner, encode};
+use nix::errno::Errno;
+use osm_cni::nft::{NftError, TableOwner, encode};
 use osm_cni::ruleset::{Family, Owner, Ruleset, text};
 
 use super::{samples, sizes};
@@ -67,6 +68,35 @@ fn twice_leaves_what_once_leaves() {
     nft.commit(&encode::replace(&ruleset, &[])).expect("committed again");
     assert_eq!(netns.nft_list(), once);
     assert_eq!(nft.installed().expect("read back").ruleset(), Some(ruleset));
+}
+
+/// The kernel looks at the generation before it does anything: what it refuses
+/// for it needs no undoing.
+#[test]
+fn a_namespace_that_was_touched_is_not_taken_for_an_untouched_one() {
+    let ruleset = samples::everything();
+    let untouched = encode::create(&ruleset, Some(encode::UNTOUCHED));
+    let netns = TestNetns::new();
+    let mut nft = netns.nft();
+    assert_eq!(nft.generation().expect("asked"), encode::UNTOUCHED);
+    nft.commit(&untouched).expect("nobody was here before");
+    assert_eq!(nft.installed().expect("read back").ruleset(), Some(ruleset.clone()));
+
+    for earlier in ["table ip other", "table ip other\ndelete table ip other"] {
+        let netns = TestNetns::new();
+        netns.nft_load(earlier);
+        let before = netns.nft_list();
+        let mut nft = netns.nft();
+        let generation = nft.generation().expect("asked");
+        assert_ne!(generation, encode::UNTOUCHED);
+        match nft.commit(&untouched) {
+            Err(NftError::Refused(refusal)) => assert_eq!(refusal.errno, Errno::ERESTART),
+            other => panic!("{earlier}: {other:?}"),
+        }
+        assert_eq!(netns.nft_list(), before);
+        assert_eq!(nft.generation().expect("asked"), generation);
+        nft.commit(&encode::create(&ruleset, Some(generation))).expect("that is the one");
+    }
 }
 
 #[test]
