@@ -4,8 +4,10 @@
 # lines of code that it touches. Needs valgrind; wants root, for a namespace.
 # Usage: scripts/call-order.sh PROGRAM   (make call-order builds it, with symbols)
 #
-# Names come without the hashes that a compiler puts into them. A name that is
-# not in a program any more is no error: its place in the order is just empty.
+# Names come without the hashes that a compiler puts into them. The C library's
+# code is ordered by the members of its archive; of a string function all variants
+# are in order, since the processor decides which one runs. A name that is not in
+# a program any more is no error: its place in the order is just empty.
 set -euo pipefail
 
 program=$1
@@ -33,21 +35,53 @@ calls() {
         cat "$dir/answer" "$dir/valgrind" >&2
         exit 1
     }
-    sed -n 's/^c\?fn=([0-9]*) \(_\(R\|ZN\)[^ ]*\).*/\1/p' "$dir/$1"
+    sed -n "s/^c\\?fn=([0-9]*) \([^ ']*\).*/\1/p" "$dir/$1"
 }
 
+# Functions of the C library and the members that they are in, where that is
+# beyond doubt: names that are not exported may be in several.
+members() {
+    nm --defined-only --print-file-name "$(cc -print-file-name=libc.a)" 2>/dev/null |
+        awk '$(NF - 1) ~ /^[TtWi]$/ {
+            sub(/^[^:]*:/, ""); member = $1; sub(/:.*/, "", member)
+            if (!($NF in of)) of[$NF] = member
+            else if (of[$NF] != member && $(NF - 1) == "t") of[$NF] = ""
+        }
+        END { for (name in of) if (of[name]) print name, of[name] }'
+}
+
+# What the linker is to put together: functions of Rust as they are called first,
+# then the C library's; a pattern a line.
+calls inside >"$dir/calls"
+calls outside >>"$dir/calls"
+sed -n -e '/^_\(R\|ZN\)/!d' -e 's/\.llvm\..*/.llvm.*/' -e 's/17h[0-9a-f]\{16\}E/17h*E/' \
+    -e 's/Cs[0-9A-Za-z]*_/Cs*_/g' -e 's/B[0-9A-Za-z]*_/B*_/g' -e p "$dir/calls" |
+    awk '!seen[$0]++ { print "*(.text." $0 " .text.unlikely." $0 ")" }' >"$dir/rust"
 {
-    echo "/* Written by scripts/call-order.sh: what an ADD runs, side by side. */"
+    echo libc-start.o # callgrind calls it "(below main)"
+    awk 'NR == FNR { member[$1] = $2; next }
+        $0 in member { print member[$0] }' <(members) "$dir/calls"
+    echo "mem*-*.o"
+    echo "strlen-*.o"
+} | awk '!seen[$0]++' >"$dir/libc"
+
+{
+    echo "/* Written by scripts/call-order.sh: what an ADD runs and reads, side by side. */"
+    echo "SECTIONS"
+    echo "{"
+    echo "  .rodata.call : {"
+    sed 's/.*/    *libc.a:&(.rodata .rodata.*)/' "$dir/libc"
+    echo "  }"
+    echo "}"
+    echo "INSERT BEFORE .rodata;"
     echo "SECTIONS"
     echo "{"
     echo "  .text.call : {"
-    { calls inside; calls outside; } |
-        sed -e "s/'[0-9]*$//" -e 's/\.llvm\..*/.llvm.*/' -e 's/17h[0-9a-f]\{16\}E/17h*E/' \
-            -e 's/Cs[0-9A-Za-z]*_/Cs*_/g' -e 's/B[0-9A-Za-z]*_/B*_/g' |
-        awk '!seen[$0]++ { print "    *(.text." $0 " .text.unlikely." $0 ")" }'
+    sed 's/^/    /' "$dir/rust"
+    sed 's/.*/    *libc.a:&(.text .text.*)/' "$dir/libc"
     echo "  }"
     echo "}"
     echo "INSERT BEFORE .text;"
 } >"$dir/script"
 mv "$dir/script" "$script"
-echo "$(grep -c '\*(' "$script") functions"
+echo "$(wc -l <"$dir/rust") functions, $(wc -l <"$dir/libc") members of the C library"
