@@ -39,7 +39,9 @@ pub(crate) struct Pod {
     pub(crate) times: Vec<Duration>,
 }
 
-/// Makes a pod of each kind and connects in all of them, a block at a time.
+/// Makes a pod of each kind and connects in all of them, a block at a time and
+/// in an order drawn anew for each round: who comes after whom decides what is
+/// left in the caches.
 pub(crate) fn run(files: &Files) -> io::Result<Vec<Pod>> {
     let mut pods = vec![(None, 0, None)];
     for size in SIZES {
@@ -58,9 +60,12 @@ pub(crate) fn run(files: &Files) -> io::Result<Vec<Pod>> {
         program.map(set).transpose()?;
         kinds.push(Pod { tool, ranges, times: Vec::with_capacity(CONNECTIONS) });
     }
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut order: Vec<usize> = (0..kinds.len()).collect();
     for _ in 0..BLOCKS {
-        for (pod, path) in kinds.iter_mut().zip(spaces.paths()) {
-            pod.times.extend(block(&path)?);
+        random.shuffle(&mut order);
+        for &index in &order {
+            kinds[index].times.extend(block(&spaces.path(index))?);
         }
     }
     Ok(kinds)
