@@ -35,12 +35,15 @@ const COMMANDS: [&str; 19] = [
 ];
 const FIRST_RANGE: &str = "-I PROXY_OUTPUT -d 1.1.1.1/32 -j RETURN";
 
-/// Where everything that the measured programs read lies.
+/// Where everything that the measured programs read lies, and they themselves.
 pub(crate) struct Files {
     directory: PathBuf,
-    /// osm-cni
+    /// Ours, the floors and the launcher, as they were built.
+    built: Vec<PathBuf>,
+    /// Their copies, by the same names.
+    programs: PathBuf,
+    /// The copy of osm-cni.
     pub(crate) binary: PathBuf,
-    floors: PathBuf,
 }
 
 /// A program in the table, and whose namespace it works in.
@@ -54,9 +57,7 @@ pub(crate) struct Case {
 }
 
 impl Files {
-    /// In this directory, which is empty. Ours and the floors are copied into
-    /// it in one way: how a file was written decides in which pieces the kernel
-    /// holds it, and so how often a program waits for its pages.
+    /// In this directory, which is empty.
     pub(crate) fn new(directory: &Path, binary: &Path, floors: &Path) -> io::Result<Self> {
         let volumes = |uid: &str| directory.join("kubelet/pods").join(uid).join("volumes");
         let secret = "kubernetes.io~secret/envoy-bootstrap-config-volume";
@@ -64,17 +65,28 @@ impl Files {
         for uid in ["uid-mesh", "uid-plain"] {
             fs::create_dir_all(volumes(uid).join("kubernetes.io~projected/kube-api-access-x2v4q"))?;
         }
-        let copies = directory.join("programs");
-        fs::create_dir(&copies)?;
-        let copy = |from: &Path| {
-            let to = copies.join(from.file_name().unwrap_or_default());
-            fs::copy(from, &to).map(|_| to)
-        };
-        for floor in ["floor-empty", "floor-minimal", "launch"] {
-            copy(&floors.join(floor))?;
+        let mut built = vec![binary.to_owned()];
+        built.extend(["floor-empty", "floor-minimal", "launch"].map(|name| floors.join(name)));
+        let programs = directory.join("programs");
+        fs::create_dir(&programs)?;
+        let binary = programs.join(binary.file_name().unwrap_or_default());
+        let files = Files { directory: directory.to_owned(), built, programs, binary };
+        files.copy_programs()?;
+        Ok(files)
+    }
+
+    /// Copies the programs anew, all in one way. How a file was written decides
+    /// in which pieces the kernel holds it, and so how often a program waits for
+    /// its pages; where in memory they lie makes a program up to a tenth faster
+    /// or slower, and the former copies' pages are taken when this one's are
+    /// sought.
+    pub(crate) fn copy_programs(&self) -> io::Result<()> {
+        let fresh = self.programs.join("fresh");
+        for program in &self.built {
+            fs::copy(program, &fresh)?;
+            fs::rename(&fresh, self.programs.join(program.file_name().unwrap_or_default()))?;
         }
-        let binary = copy(binary)?;
-        Ok(Files { directory: directory.to_owned(), binary, floors: copies })
+        Ok(())
     }
 
     fn file(&self, name: &str, content: impl AsRef<[u8]>) -> io::Result<PathBuf> {
@@ -86,7 +98,7 @@ impl Files {
 
     /// One of the helpers by its name.
     pub(crate) fn helper(&self, name: &str) -> PathBuf {
-        self.floors.join(name)
+        self.programs.join(name)
     }
 
     fn empty(&self) -> io::Result<PathBuf> {

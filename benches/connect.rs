@@ -15,11 +15,12 @@ use serde_json::json;
 
 use crate::cases::{Files, lists, ranges};
 use crate::process::Program;
+use crate::report::median;
 use crate::space::Spaces;
 
 /// Connections per kind of pod, made in blocks by turns.
 pub(crate) const CONNECTIONS: usize = 10_000;
-const BLOCKS: usize = 40;
+const BLOCKS: usize = 200;
 
 /// A network for documentation (RFC 5737), which no excluded range holds.
 const NETWORK: &str = "198.51.100.0/24";
@@ -35,8 +36,29 @@ pub(crate) struct Pod {
     pub(crate) tool: Option<&'static str>,
     /// How many ranges are excluded.
     pub(crate) ranges: usize,
-    /// One for each connection.
-    pub(crate) times: Vec<Duration>,
+    /// One time for each connection, sorted, a list for each block. The n-th
+    /// blocks of all kinds came one after the other.
+    pub(crate) blocks: Vec<Vec<Duration>>,
+}
+
+impl Pod {
+    /// The times of all connections, sorted.
+    pub(crate) fn times(&self) -> Vec<Duration> {
+        let mut times = self.blocks.concat();
+        times.sort();
+        times
+    }
+
+    /// How many times as long as in the other pod. The machine is faster at one
+    /// time than at another: so block is compared with block, and the median of
+    /// that is told.
+    pub(crate) fn ratio(&self, other: &Pod) -> f64 {
+        let seconds = |block: &Vec<Duration>| median(block).as_secs_f64();
+        let pairs = self.blocks.iter().zip(&other.blocks);
+        let mut ratios: Vec<f64> = pairs.map(|(a, b)| seconds(a) / seconds(b)).collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios.get(ratios.len() / 2).copied().unwrap_or(f64::NAN)
+    }
 }
 
 /// Makes a pod of each kind and connects in all of them, a block at a time and
@@ -58,14 +80,14 @@ pub(crate) fn run(files: &Files) -> io::Result<Vec<Pod>> {
     for (index, (tool, ranges, program)) in pods.into_iter().enumerate() {
         let set = |program: Program| program.run(&spaces.path(index)).map(drop);
         program.map(set).transpose()?;
-        kinds.push(Pod { tool, ranges, times: Vec::with_capacity(CONNECTIONS) });
+        kinds.push(Pod { tool, ranges, blocks: Vec::with_capacity(BLOCKS) });
     }
     let mut random = fastrand::Rng::with_seed(1);
     let mut order: Vec<usize> = (0..kinds.len()).collect();
     for _ in 0..BLOCKS {
         random.shuffle(&mut order);
         for &index in &order {
-            kinds[index].times.extend(block(&spaces.path(index))?);
+            kinds[index].blocks.push(block(&spaces.path(index))?);
         }
     }
     Ok(kinds)
@@ -75,7 +97,10 @@ fn block(path: &Path) -> io::Result<Vec<Duration>> {
     let space = Netns::open(path).map_err(io::Error::other)?;
     let connect = || {
         let listener = TcpListener::bind(("0.0.0.0", TARGET.port()))?;
-        (0..CONNECTIONS / BLOCKS).map(|_| connect(&listener)).collect()
+        let times = (0..CONNECTIONS / BLOCKS).map(|_| connect(&listener));
+        let mut times = times.collect::<io::Result<Vec<_>>>()?;
+        times.sort();
+        Ok(times)
     };
     space.run(connect).map_err(io::Error::other)?
 }

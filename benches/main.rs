@@ -24,11 +24,12 @@ use cases::{Case, DOCUMENT, Files, RESTORE};
 use report::{Report, Row};
 use space::Spaces;
 
-/// Rounds whose figures do not count: files get into memory, modules loaded.
-const WARM_UP: usize = 3;
+/// Rounds with the same copies of the programs. One before them does not count:
+/// files get into memory, modules loaded.
+const ROUNDS_PER_COPY: usize = 10;
 
 fn main() -> io::Result<()> {
-    let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(120);
+    let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(200);
     let path = |name: &str| {
         std::env::var_os(name).map(PathBuf::from).ok_or_else(|| {
             io::Error::other(format!("{name} is not set: run this through `make bench`"))
@@ -46,8 +47,7 @@ fn main() -> io::Result<()> {
     let rows = processes(&files, &cases, rounds)?;
     let crowds = crowds(&cases)?;
     eprintln!("connections");
-    let mut pods = connect::run(&files)?;
-    pods.iter_mut().for_each(|pod| pod.times.sort());
+    let pods = connect::run(&files)?;
     let binary = fs::metadata(&files.binary)?.len();
     let image = report::image_size(binary);
     let report = Report { rows, crowds, pods, binary, image, machine: machine()? };
@@ -70,9 +70,12 @@ fn processes(files: &Files, cases: &[Case], rounds: usize) -> io::Result<Vec<Row
     let (mut order, later): (Vec<usize>, Vec<usize>) =
         (0..cases.len()).partition(|index| cases[*index].after.is_none());
     let mut random = fastrand::Rng::with_seed(1);
-    for round in 0..WARM_UP + rounds {
-        if round % 10 == 0 {
-            eprintln!("whole processes, round {round} of {}", WARM_UP + rounds);
+    for round in 0..rounds + rounds.div_ceil(ROUNDS_PER_COPY) {
+        let warm_up = round % (ROUNDS_PER_COPY + 1) == 0;
+        if warm_up {
+            let done = round / (ROUNDS_PER_COPY + 1) * ROUNDS_PER_COPY;
+            eprintln!("whole processes, round {done} of {rounds}");
+            files.copy_programs()?;
         }
         let spaces = Spaces::new(cases.len())?;
         let mut place = BTreeMap::new();
@@ -82,7 +85,7 @@ fn processes(files: &Files, cases: &[Case], rounds: usize) -> io::Result<Vec<Row
             let own = case.after.and_then(|name| place.get(name).copied()).unwrap_or(index);
             place.insert(case.name, own);
             let netns = spaces.path(own);
-            if round < WARM_UP {
+            if warm_up {
                 let peak = case.program.peak_memory(&launcher, &netns)?;
                 row.memory = row.memory.max(peak);
                 continue;
