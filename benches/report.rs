@@ -175,7 +175,7 @@ impl fmt::Display for Report {
         writeln!(f, "\n## TCP connections, {connections} in each pod by turns\n")?;
         writeln!(
             f,
-            "| rules | excluded ranges | median | p99 | / no rules |\n|---|---|---|---|---|"
+            "| rules | excluded ranges | median | p99 | / no rules, block by block |\n|---|---|---|---|---|"
         )?;
         let bare = self.pod(None, 0);
         for pod in &self.pods {

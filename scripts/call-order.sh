@@ -5,9 +5,9 @@
 # Usage: scripts/call-order.sh PROGRAM   (make call-order builds it, with symbols)
 #
 # Names come without the hashes that a compiler puts into them. The C library's
-# code is ordered by the members of its archive; of a string function all variants
-# are in order, since the processor decides which one runs. A name that is not in
-# a program any more is no error: its place in the order is just empty.
+# code goes by the members of its archive; of a string function all variants are
+# taken, since the processor decides which one runs. A name that is not in a
+# program any more is no error: its place is just empty.
 set -euo pipefail
 
 program=$1
@@ -26,7 +26,7 @@ cat >"$dir/conf" <<EOF
 "type":"osm-cni"}
 EOF
 
-# The names of the functions that an ADD of this pod calls, in order.
+# The names of the functions that an ADD of this pod runs, in callgrind's order.
 calls() {
     env -i CNI_COMMAND=ADD CNI_CONTAINERID=order CNI_IFNAME=eth0 \
         CNI_NETNS="/run/netns/$namespace" CNI_ARGS="K8S_POD_NAMESPACE=order;K8S_POD_UID=$1" \
@@ -50,19 +50,21 @@ members() {
         END { for (name in of) if (of[name]) print name, of[name] }'
 }
 
-# What the linker is to put together: functions of Rust as they are called first,
-# then the C library's; a pattern a line.
+# What the linker is to put together: functions of the program, then members of
+# the C library; a pattern a line.
+members >"$dir/members"
+[ -s "$dir/members" ] || { echo "no libc.a, or no nm to read it" >&2; exit 1; }
 calls inside >"$dir/calls"
 calls outside >>"$dir/calls"
-sed -n -e '/^_\(R\|ZN\)/!d' -e 's/\.llvm\..*/.llvm.*/' -e 's/17h[0-9a-f]\{16\}E/17h*E/' \
+sed -n -e '/^\(_R\|_ZN\|main$\)/!d' -e 's/\.llvm\..*/.llvm.*/' -e 's/17h[0-9a-f]\{16\}E/17h*E/' \
     -e 's/Cs[0-9A-Za-z]*_/Cs*_/g' -e 's/B[0-9A-Za-z]*_/B*_/g' -e p "$dir/calls" |
-    awk '!seen[$0]++ { print "*(.text." $0 " .text.unlikely." $0 ")" }' >"$dir/rust"
+    awk '!seen[$0]++ { print "*(.text." $0 " .text.unlikely." $0 ")" }' >"$dir/program"
 {
     echo libc-start.o # callgrind calls it "(below main)"
     awk 'NR == FNR { member[$1] = $2; next }
-        $0 in member { print member[$0] }' <(members) "$dir/calls"
+        $0 in member { print member[$0] }' "$dir/members" "$dir/calls" |
+        sed 's/^\(\(str\|stp\|wcs\|raw\)[a-z]*\)-.*/\1-*.o/'
     echo "mem*-*.o"
-    echo "strlen-*.o"
 } | awk '!seen[$0]++' >"$dir/libc"
 
 {
@@ -77,11 +79,11 @@ sed -n -e '/^_\(R\|ZN\)/!d' -e 's/\.llvm\..*/.llvm.*/' -e 's/17h[0-9a-f]\{16\}E/
     echo "SECTIONS"
     echo "{"
     echo "  .text.call : {"
-    sed 's/^/    /' "$dir/rust"
+    sed 's/^/    /' "$dir/program"
     sed 's/.*/    *libc.a:&(.text .text.*)/' "$dir/libc"
     echo "  }"
     echo "}"
     echo "INSERT BEFORE .text;"
 } >"$dir/script"
 mv "$dir/script" "$script"
-echo "$(wc -l <"$dir/rust") functions, $(wc -l <"$dir/libc") members of the C library"
+echo "$(wc -l <"$dir/program") functions, $(wc -l <"$dir/libc") members of the C library"

@@ -54,7 +54,8 @@ pub struct Report {
 /// Sets the rules of an attachment: all of them or none. Idempotent.
 ///
 /// # Errors
-/// See [`PluginError`]. After an error the namespace is as it was.
+/// See [`PluginError`]. After an error the namespace is as it was, but for
+/// [`NftError::NoAnswer`], after which it is not known.
 pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, Some(result))?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
@@ -62,30 +63,37 @@ pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, Plu
     // so, and there is nothing to ask first.
     let batch = encode::create(&ruleset, Some(encode::UNTOUCHED));
     let mut kernel = enter(attachment)?;
-    let left = match kernel.commit(&batch) {
-        Err(NftError::Refused(refusal))
-            if matches!(refusal.errno, Errno::ERESTART | Errno::EEXIST) =>
-        {
-            add_beside(&mut kernel, &ruleset, &owner)?
+    let added = match kernel.commit(&batch) {
+        Err(NftError::Refused(refusal)) if refusal.errno == Errno::ERESTART => {
+            drop(batch);
+            add_after_asking(&mut kernel, &ruleset, &owner)?
         }
-        committed => committed.map(|()| None)?,
+        committed => committed.map(|()| Added::Rules)?,
     };
-    match left {
-        Some(first) => {
+    match added {
+        Added::Rules => report.rules = Some(ruleset.rule_count()),
+        Added::Nothing { first } => {
             report.detail = Some(format!("the rules of interface {} stay", first.interface));
         }
-        None => report.rules = Some(ruleset.rule_count()),
     }
     Ok(report)
 }
 
-/// Sets the rules where others have set theirs, or an earlier ADD ours. Where
-/// the table is another interface's, it stays and is named.
-fn add_beside(
+/// What an ADD did.
+enum Added {
+    /// The rules are set.
+    Rules,
+    /// The table of the pod's first interface stays.
+    Nothing { first: Owner },
+}
+
+/// Sets the rules where somebody has set some before: perhaps an earlier ADD, or
+/// that of another interface.
+fn add_after_asking(
     kernel: &mut NftSocket,
     ruleset: &Ruleset,
     owner: &Owner,
-) -> Result<Option<Owner>, NftError> {
+) -> Result<Added, NftError> {
     let mut present = kernel.owner(Family::Ip)?;
     // A table of ours that today's settings have no use for goes as well.
     let stale = ruleset.table(Family::Ip6).is_none()
@@ -96,14 +104,16 @@ fn add_beside(
             Err(NftError::Refused(refusal)) if refusal.errno == Errno::EEXIST => {
                 present = kernel.owner(Family::Ip)?;
             }
-            committed => return committed.map(|()| None),
+            committed => return committed.map(|()| Added::Rules),
         }
     }
     match present {
-        TableOwner::Ours(found) if of_another_interface(&found, owner) => Ok(Some(found)),
+        TableOwner::Ours(first) if of_another_interface(&first, owner) => {
+            Ok(Added::Nothing { first })
+        }
         _ => {
             let also_delete: &[Family] = if stale { &[Family::Ip6] } else { &[] };
-            kernel.commit(&encode::replace(ruleset, also_delete)).map(|()| None)
+            kernel.commit(&encode::replace(ruleset, also_delete)).map(|()| Added::Rules)
         }
     }
 }

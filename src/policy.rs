@@ -94,8 +94,8 @@ pub enum Enrolment {
 pub enum Volumes {
     /// The kubelet has no directory for the pod, or there is no kubelet.
     Unknown,
-    /// Of the volumes looked for, these are mounted; once the first is, the
-    /// others need not be told.
+    /// Of the volumes looked for, these are mounted. Where the first of them is,
+    /// the others may be left out.
     Mounted(Vec<String>),
 }
 

@@ -1,6 +1,6 @@
 //! Standard output without a buffer. That of `std` keeps what could not be
-//! written for a later try, and a call has none: what is written must be known
-//! before the exit status is.
+//! written, to try it again later. A call has no later: whether its answer was
+//! written decides its exit status.
 //!
 //! A door: writes to descriptor 1.
 

@@ -91,9 +91,9 @@ pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
 }
 
 /// The transaction that makes these tables where there is none of ours yet; it
-/// is refused with EEXIST where there is one, and with ERESTART where the
-/// namespace is not of this generation: before anything is done, so that nothing
-/// has to be undone.
+/// is refused with EEXIST where there is one. With a generation, it is refused
+/// with ERESTART where the namespace is of another one: before anything is done,
+/// so that nothing has to be undone.
 ///
 /// A [`replace`] would do here too, but the kernel lets whoever removed a table
 /// wait, when the socket is closed, until no packet can be in it any more

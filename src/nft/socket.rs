@@ -144,8 +144,11 @@ impl NftSocket {
         }
     }
 
-    /// The number of transactions that this namespace has seen. Asks nothing
-    /// else of nf_tables than to be there.
+    /// The generation of this namespace's rules: [`encode::UNTOUCHED`], and one
+    /// more with each transaction. Asks nothing else of nf_tables than to be
+    /// there.
+    ///
+    /// [`encode::UNTOUCHED`]: super::encode::UNTOUCHED
     ///
     /// # Errors
     /// [`NftError::Unsupported`] where the kernel has no nf_tables.

@@ -1,5 +1,5 @@
-//! What the plugin may weigh: a node runs it for every pod, so neither the
-//! program nor a call of it may grow unseen. Of the release build alone; with
+//! What the plugin may weigh and cost: a node runs it for every pod, so neither
+//! the program nor a call of it may grow unseen. Of the release build alone; with
 //! no `OSM_CNI_BIN` these tests fail, since they would have checked nothing.
 
 use std::ffi::OsString;
@@ -54,11 +54,14 @@ fn the_code_of_an_add_lies_together() {
     };
     let (ordered, rest) = (size(".text.call"), size(".text"));
     println!("{ordered} bytes of code in order, {rest} others");
-    assert!((100_000..rest / 2).contains(&ordered), "{ordered} of {rest} bytes");
+    // the C library's part alone is smaller
+    assert!((200_000..rest / 2).contains(&ordered), "{ordered} of {rest} bytes");
+    let constants = size(".rodata.call");
+    assert!((8_000..64_000).contains(&constants), "{constants} bytes of constants");
 }
 
-/// Each question is a fifteenth of an ADD, and whoever deletes a table waits for
-/// ten milliseconds.
+/// Every question takes time, and whoever deletes a table waits for ten
+/// milliseconds.
 #[test]
 fn a_pod_that_was_just_made_is_asked_nothing_and_others_lose_nothing() {
     /// `NFT_MSG_DELTABLE` of `NFNL_SUBSYS_NFTABLES`, as strace prints it.

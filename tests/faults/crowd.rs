@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::libc;
+
 use super::{Pod, RULES};
 use crate::support::plugin::Answer;
 use crate::support::stepped::Stepped;
@@ -95,5 +97,34 @@ fn a_namespace_may_go_away_during_an_add() {
         assert_told(&format!("try {step}"), &pod, &answer);
         pod.netns.make_anew();
         pod.assert_recovers("another namespace");
+    }
+}
+
+/// Another ADD is done first: after this one has looked, before it sets.
+#[test]
+fn another_add_may_be_faster() {
+    // where the rules are sent: at once, or once more after two questions
+    for (touched, nth) in [(false, 1), (true, 4)] {
+        for interface in ["eth0", "net1"] {
+            let what = format!("send {nth}, {interface} is faster");
+            let pod = Pod::new();
+            if touched {
+                pod.touch();
+            }
+            let mut add = Stepped::start(&pod.call("ADD"));
+            let mut sends = 0;
+            while sends < nth {
+                let call = add.step().unwrap_or_else(|| panic!("{what}: it never came"));
+                sends += usize::from(call.number == libc::SYS_sendto);
+            }
+            pod.earlier().env("CNI_IFNAME", interface).run().ok();
+            let faster = pod.rules();
+            assert_ne!(faster, RULES, "{what}");
+            let answer = add.release();
+            assert_eq!(answer.status, Some(0), "{what}: {answer:?}");
+            // the same interface's rules are replaced, another's stay
+            let expected = if interface == "eth0" { RULES } else { &faster };
+            assert_eq!(pod.rules(), expected, "{what}");
+        }
     }
 }

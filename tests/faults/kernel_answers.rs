@@ -5,16 +5,24 @@
 use super::Pod;
 use crate::support::strace;
 
-/// Holds the law for an ADD with each of these injections. All at once: a
-/// damaged answer is waited for until the plugin's patience ends.
-fn hold_the_law(injections: Vec<String>) -> usize {
+/// The answers that an ADD receives, as the n-th `recvfrom`: in a pod that was
+/// just made, and where others have set rules, where the second only finds that
+/// there is no more to the first.
+const ANSWERS: [(bool, u32); 5] = [(false, 1), (true, 1), (true, 3), (true, 4), (true, 5)];
+
+/// Holds the law for an ADD with each of these injections, in a namespace that
+/// others have touched or not. All at once: a damaged answer is waited for until
+/// the plugin's patience ends.
+fn hold_the_law(injections: Vec<(bool, String)>) -> usize {
     let told: usize = std::thread::scope(|scope| {
-        let runs = injections.iter().map(|what| {
+        let runs = injections.iter().map(|(touched, what)| {
             scope.spawn(move || {
                 let pod = Pod::new();
-                // so that it asks before it sets
-                pod.touch();
-                let (answer, _) = strace::inject(&pod.call("ADD"), what);
+                if *touched {
+                    pod.touch();
+                }
+                let (answer, trace) = strace::inject(&pod.call("ADD"), what);
+                assert!(trace.was_injected(), "{what}: {trace:?}");
                 pod.assert_lawful(what, &answer, "");
                 pod.assert_recovers(what);
                 usize::from(answer.status == Some(1))
@@ -38,16 +46,18 @@ fn damaged_answers_are_told_or_ignored_but_never_believed() {
     let done = format!("2400000003000000{}", "00".repeat(28));
     let starts = [&zeros, &ones, &long, &short, &done];
     // strace writes the bytes over the start of what was received
-    let poke =
-        |nth: u32| starts.map(|bytes| format!("recvfrom:poke_exit=@arg2={bytes}:when={nth}"));
-    let told = hold_the_law((1..=5).flat_map(poke).collect());
+    let poke = |(touched, nth)| {
+        starts.map(|bytes| (touched, format!("recvfrom:poke_exit=@arg2={bytes}:when={nth}")))
+    };
+    let told = hold_the_law(ANSWERS.into_iter().flat_map(poke).collect());
     assert!(told > 0, "no damaged answer was told");
 }
 
 #[test]
 fn an_answer_cut_short_is_not_success() {
-    let cut = |nth: u32| {
-        [0, 1, 15, 16, 17, 20].map(|length| format!("recvfrom:retval={length}:when={nth}"))
+    let cut = |(touched, nth)| {
+        [0, 1, 15, 16, 17, 20]
+            .map(|length| (touched, format!("recvfrom:retval={length}:when={nth}")))
     };
-    hold_the_law((1..=5).flat_map(cut).collect());
+    hold_the_law(ANSWERS.into_iter().flat_map(cut).collect());
 }

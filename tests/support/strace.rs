@@ -104,7 +104,7 @@ impl Trace {
 
     /// Whether an injection took effect.
     pub(crate) fn was_injected(&self) -> bool {
-        self.0.iter().any(|entry| entry.line.contains("(INJECTED)"))
+        self.0.iter().any(|entry| entry.line.contains("(INJECTED"))
     }
 
     /// Every place of a run once, in alphabetical order. The call that starts
