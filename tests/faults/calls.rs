@@ -1,9 +1,9 @@
 //! Every system call of an ADD fails once, with each error that such a call
 //! may have.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Pod;
+use super::{Pod, each_in_a_pod};
 use crate::support::strace::{self, Place};
 
 /// Errors that these system calls really have, or that a seccomp filter gives
@@ -39,33 +39,22 @@ fn failed_everywhere(prepare: impl Fn(&Pod) + Sync) {
             errors(&name).iter().map(move |error| format!("{name}:error={error}:when={nth}"))
         })
         .collect();
-    let todo = Mutex::new(faults.iter());
-    let told = Mutex::new((0, 0, 0));
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let pod = Pod::new();
-                loop {
-                    let Some(what) = todo.lock().expect("no panic before").next() else { return };
-                    prepare(&pod);
-                    let (answer, trace) = strace::inject(&pod.call("ADD"), what);
-                    pod.assert_lawful(what, &answer, "");
-                    let mut told = told.lock().expect("no panic before");
-                    match answer.status {
-                        Some(0) => told.0 += 1,
-                        Some(_) => told.1 += 1,
-                        None => told.2 += 1,
-                    }
-                    drop(told);
-                    if trace.was_injected() {
-                        pod.assert_recovers(what);
-                    }
-                    pod.remove();
-                }
-            });
+    let (well, failed, signals) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    each_in_a_pod(&faults, |pod, what| {
+        prepare(pod);
+        let (answer, trace) = strace::inject(&pod.call("ADD"), what);
+        pod.assert_lawful(what, &answer, "");
+        let outcome = match answer.status {
+            Some(0) => &well,
+            Some(_) => &failed,
+            None => &signals,
+        };
+        outcome.fetch_add(1, Ordering::Relaxed);
+        if trace.was_injected() {
+            pod.assert_recovers(what);
         }
     });
-    let (well, failed, signals) = told.into_inner().expect("no panic before");
+    let [well, failed, signals] = [well, failed, signals].map(AtomicUsize::into_inner);
     println!(
         "{} faults: {well} made no difference, {failed} were told, {signals} ended it",
         faults.len()

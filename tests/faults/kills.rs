@@ -2,9 +2,9 @@
 //! only step that changes anything, so there is no place to be killed at that
 //! leaves half of something.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::Pod;
+use super::{Pod, each_in_a_pod};
 use crate::support::strace::{self, Place};
 
 /// Kills an ADD at each of its system calls, in a namespace that was prepared
@@ -16,32 +16,20 @@ fn killed_everywhere(prepare: impl Fn(&Pod) + Sync) {
     answer.ok();
     let places: Vec<Place> = trace.places().into_iter().collect();
     assert!(places.len() > 30, "this is no ADD: {places:?}");
-    let todo = Mutex::new(places.iter());
-    let killed = Mutex::new(0);
-    // More than one at a time: most of it is waiting for processes.
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let pod = Pod::new();
-                loop {
-                    let place = todo.lock().expect("no panic before").next();
-                    let Some(Place { name, nth }) = place else { return };
-                    prepare(&pod);
-                    let before = pod.rules();
-                    let what = format!("{name}:signal=KILL:when={nth}");
-                    let (answer, _) = strace::inject(&pod.call("ADD"), &what);
-                    pod.assert_lawful(&what, &answer, &before);
-                    if answer.status.is_none() {
-                        *killed.lock().expect("no panic before") += 1;
-                    }
-                    pod.assert_recovers(&what);
-                    pod.remove();
-                }
-            });
+    let killed = AtomicUsize::new(0);
+    each_in_a_pod(&places, |pod, Place { name, nth }| {
+        prepare(pod);
+        let before = pod.rules();
+        let what = format!("{name}:signal=KILL:when={nth}");
+        let (answer, _) = strace::inject(&pod.call("ADD"), &what);
+        pod.assert_lawful(&what, &answer, &before);
+        if answer.status.is_none() {
+            killed.fetch_add(1, Ordering::Relaxed);
         }
+        pod.assert_recovers(&what);
     });
     // A few calls depend on timing (futex) and are not reached every time.
-    let killed = killed.into_inner().expect("no panic before");
+    let killed = killed.into_inner();
     println!("killed {killed} ADDs at {} system calls", places.len());
     assert!(killed + 5 >= places.len(), "only {killed} of {} were killed", places.len());
 }

@@ -14,6 +14,8 @@ mod refusals;
 mod rights;
 mod surroundings;
 
+use std::sync::Mutex;
+
 use serde_json::{Value, json};
 
 use crate::support::netns::TestNetns;
@@ -26,6 +28,24 @@ const RULES: &str = include_str!("../golden/osm-v0.nft");
 struct Pod {
     netns: TestNetns,
     conf: Value,
+}
+
+/// Does this with each of the items, in a namespace that nobody has touched.
+/// Four at a time: most of it is waiting for processes.
+fn each_in_a_pod<T: Sync>(items: &[T], work: impl Fn(&Pod, &T) + Sync) {
+    let todo = Mutex::new(items.iter());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let pod = Pod::new();
+                loop {
+                    let Some(item) = todo.lock().expect("no panic before").next() else { return };
+                    work(&pod, item);
+                    pod.remove();
+                }
+            });
+        }
+    });
 }
 
 impl Pod {
