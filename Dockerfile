@@ -7,7 +7,7 @@
 # BUILD is the image that it is compiled in: Rust on Debian. Name yours by digest
 # for a build that comes out the same tomorrow; the lock file, the one code
 # generation unit and the remapped paths do the rest.
-ARG BUILD=rust:1.88-bookworm
+ARG BUILD=rust:1.95-bookworm
 
 FROM ${BUILD} AS build
 # Bindings to the kernel's headers are made through libclang.
@@ -16,21 +16,15 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY src src
-COPY scripts/call-order.ld scripts/
+COPY scripts/build.sh scripts/
 # Members of the workspace: cargo wants to see them, and builds neither here.
 COPY benches benches
 COPY demo demo
 # The manifest names the tests; they are not built here.
 RUN mkdir tests && touch tests/main.rs
-ENV CARGO_INCREMENTAL=0 SOURCE_DATE_EPOCH=0
-# The target is named so that the flags are for the binary alone: build scripts
-# have to load libclang, which a static program cannot.
-RUN target=$(rustc -vV | sed -n 's/^host: //p') \
-    && flags=CARGO_TARGET_$(echo "$target" | tr 'a-z-' 'A-Z_')_RUSTFLAGS \
-    && export "$flags=-C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no -C link-arg=-Wl,-T,/src/scripts/call-order.ld --remap-path-prefix=/src=. --remap-path-prefix=${CARGO_HOME:-/root/.cargo}=cargo" \
-    && cargo build --release --locked --target "$target" --bin osm-cni \
-    && install -m 0755 "target/$target/release/osm-cni" /osm-cni
+RUN scripts/build.sh && install -m 0755 target/release/osm-cni /osm-cni
 
 FROM scratch
 COPY --from=build /osm-cni /osm-cni

@@ -7,28 +7,16 @@ MAKEFLAGS += --no-builtin-rules
 
 TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
-# The variable that cargo reads flags for one target from.
-FLAGS := CARGO_TARGET_$(shell echo '$(TARGET)' | tr 'a-z-' 'A-Z_')_RUSTFLAGS
-# Static, and the same bytes wherever it is built: no path of this machine is
-# in it, neither the sources' nor that of the bindings made while building.
-CARGO_DIR := $(or $(CARGO_HOME),$(HOME)/.cargo)
-# At a fixed address, so that nothing has to be relocated at each start. What an
-# ADD runs lies side by side (scripts/call-order.sh). See benches/README.md.
-CODE_FLAGS := -C target-feature=+crt-static -C relocation-model=static -C force-unwind-tables=no
-BUILD_FLAGS := $(CODE_FLAGS) -C link-arg=-Wl,-T,$(CURDIR)/scripts/call-order.ld \
-    --remap-path-prefix=$(CURDIR)=osm-cni --remap-path-prefix=$(CARGO_DIR)=cargo
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce call-order lint clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## the static release binary, at target/release/osm-cni
 	@scripts/needs.sh build
-	$(FLAGS)='$(BUILD_FLAGS)' \
-	    cargo build --release --locked --target $(TARGET) --bin osm-cni
-	@install -D target/$(TARGET)/release/osm-cni $(BINARY)
+	scripts/build.sh
 
 demo: ## real connections through a real chain, and where they arrive
 	@scripts/needs.sh demo
@@ -78,7 +66,7 @@ FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-covera
 
 fuzz: ## libFuzzer against every parser, FUZZ_SECONDS (60) each; crashes stay in fuzz/artifacts
 	@scripts/needs.sh fuzz
-	cd fuzz && $(FLAGS)='$(FUZZ_FLAGS)' cargo build --release --locked --target $(TARGET)
+	cd fuzz && RUSTFLAGS='$(FUZZ_FLAGS)' cargo build --release --locked --target $(TARGET)
 	@scripts/fuzz.sh fuzz/target/$(TARGET)/release $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 release: ## dist/: the binary, its bill of materials, checksums
@@ -116,17 +104,9 @@ lint: ## format, clippy, docs, dependencies and shell scripts
 bench: ## how long it takes, beside what it replaces and the floors below
 	@scripts/needs.sh bench
 	@$(MAKE) --no-print-directory build
-	$(FLAGS)='-C target-feature=+crt-static' \
-	    cargo build --release --locked --target $(TARGET) -p osm-cni-bench
+	cargo build --release --locked -p osm-cni-bench
 	@OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_FLOORS=$(CURDIR)/target/$(TARGET)/release \
 	    target/$(TARGET)/release/bench $(ROUNDS)
-
-call-order: ## scripts/call-order.ld anew, when the code of an ADD has changed much
-	@scripts/needs.sh call-order
-	$(FLAGS)='$(CODE_FLAGS)' CARGO_PROFILE_RELEASE_STRIP=false \
-	    cargo build --release --locked --target $(TARGET) --target-dir target/call-order --bin osm-cni
-	@scripts/call-order.sh target/call-order/$(TARGET)/release/osm-cni
-	@touch src/main.rs # cargo does not see what the linker reads
 
 clean: ## removes what was built
 	cargo clean

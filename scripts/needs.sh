@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|lint|demo|bench|test|fuzz|call-order
+# Usage: scripts/needs.sh build|lint|demo|bench|test|fuzz
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
@@ -10,8 +10,6 @@ lint=("${build[@]}" shellcheck)
 demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
 # The tools that osm-cni is measured against.
 bench=("${build[@]}" iproute2 iptables nftables)
-# Which functions run, and a namespace to run them in.
-order=("${build[@]}" iproute2 valgrind)
 # libFuzzer is C++.
 fuzz=("${build[@]}" g++)
 # Everything that the tests hold osm-cni against, and the fuzz targets.
@@ -25,8 +23,7 @@ case "${1:-}" in
     bench) packages=("${bench[@]}") ;;
     test) packages=("${test[@]}") ;;
     fuzz) packages=("${fuzz[@]}") ;;
-    call-order) packages=("${order[@]}") ;;
-    *) echo "usage: $0 build|lint|demo|bench|test|fuzz|call-order" >&2; exit 2 ;;
+    *) echo "usage: $0 build|lint|demo|bench|test|fuzz" >&2; exit 2 ;;
 esac
 
 die() {

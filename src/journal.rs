@@ -18,9 +18,9 @@ use log::{Level, LevelFilter};
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
 
-use crate::chain::Chain;
 use crate::cni::request::Request;
 use crate::config::LogSettings;
+use crate::error_chain::ErrorChain;
 use crate::plugin::Report;
 
 /// A log file of this size (in bytes) becomes `FILE.1` at the next call.
@@ -186,7 +186,7 @@ impl CallLine {
     /// The call failed.
     pub fn fail(&mut self, code: i32, error: &(dyn Error + 'static)) {
         self.code = Some(code);
-        self.error = Some(Chain(error).to_string());
+        self.error = Some(ErrorChain(error).to_string());
     }
 
     /// Writes the line, with the time that the call took; a failed call's goes

@@ -20,16 +20,15 @@
 //!
 //! Side effects are confined to the doors: [`netns`] (enters a namespace),
 //! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
-//! directories), [`journal`] (writes the log), [`privilege`] (lays rights down),
-//! [`node`] (writes the node's files) and [`start`] (the process's beginning). All other rooms are functions of
+//! directories), [`journal`] (writes the log), [`capabilities`] (drops capabilities),
+//! [`node`] (writes the node's files). All other rooms are functions of
 //! their arguments.
 
-#![forbid(unsafe_code)]
-
-pub mod chain;
+pub mod capabilities;
 pub mod cli;
 pub mod cni;
 pub mod config;
+pub mod error_chain;
 pub mod journal;
 pub mod kubelet;
 pub mod netns;
@@ -38,6 +37,4 @@ pub mod node;
 pub mod plugin;
 pub mod pod;
 pub mod policy;
-pub mod privilege;
 pub mod ruleset;
-pub mod start;

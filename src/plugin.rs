@@ -6,14 +6,14 @@ use std::path::Path;
 use nix::errno::Errno;
 use serde_json::value::RawValue;
 
-use crate::chain::Chain;
+use crate::capabilities;
 use crate::cni::request::Attachment;
+use crate::error_chain::ErrorChain;
 use crate::kubelet;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
 use crate::pod::{AddressSource, PodFacts};
 use crate::policy::{self, Decision, PolicyError};
-use crate::privilege;
 use crate::ruleset::{self, Family, LAYOUT_VERSION, Owner, Ruleset};
 
 /// Why a call could not be served.
@@ -166,10 +166,10 @@ pub fn del(attachment: &Attachment<'_>) -> Report {
     match removed {
         Ok(tables) => report.detail = Some(format!("{tables} tables removed")),
         // The namespace is gone, or never was one: rules die with it.
-        Err(PluginError::Netns(error)) => report.detail = Some(Chain(&error).to_string()),
+        Err(PluginError::Netns(error)) => report.detail = Some(ErrorChain(&error).to_string()),
         Err(error) => report
             .warnings
-            .push(format!("the rules stay until the namespace goes: {}", Chain(&error))),
+            .push(format!("the rules stay until the namespace goes: {}", ErrorChain(&error))),
     }
     report
 }
@@ -232,7 +232,7 @@ fn enter(attachment: &Attachment<'_>) -> Result<NftSocket, PluginError> {
 /// A socket to nf_tables where the calling thread is, which needs no other
 /// rights any more.
 fn open_socket() -> Result<NftSocket, NftError> {
-    privilege::keep_net_admin();
+    capabilities::keep_net_admin();
     NftSocket::open()
 }
 

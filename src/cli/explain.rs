@@ -10,7 +10,7 @@ use super::inspect::{FORMATS, Format};
 use super::installed::{self, InstalledOptions};
 use super::paint::Paint;
 use super::pod_options::{self, PodOptions};
-use super::{CliError, inspect, json, mermaid, options, words};
+use super::{CliError, describe, inspect, json, mermaid, options};
 use crate::nft::Installed;
 use crate::policy::{Decision, Enrolment};
 use crate::ruleset::eval::{self, End, Path};
@@ -105,7 +105,7 @@ fn foreign(installed: &Installed) -> CliError {
         .flat_map(|table| table.chains.iter().map(move |chain| (table.family, chain)));
     let place = chains
         .filter(|(_, chain)| chain.rules.iter().any(|rule| rule.known().is_none()))
-        .map(|(family, chain)| format!(", in chain {} of {}", chain.name, words::family(family)))
+        .map(|(family, chain)| format!(", in chain {} of {}", chain.name, describe::family(family)))
         .next();
     CliError::Failed(format!(
         "the table has parts that osm-cni did not make{}: they can't be followed; osm-cni inspect \
@@ -157,7 +157,7 @@ fn undecided(case: &Case) -> &'static str {
 fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     const INDENT: usize = 12;
     let mut field = |name: &str, value: &str, style: fn(Paint, &str) -> String| {
-        let value = style(paint, &words::fold(value, INDENT, INDENT));
+        let value = style(paint, &describe::fold(value, INDENT, INDENT));
         writeln!(out, "{name:<INDENT$}{value}")
     };
     field("connection", &case.connection.words(), Paint::plain)?;
@@ -169,7 +169,7 @@ fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
         field("pod", decision, Paint::plain)?;
     }
     let style = if path.end == End::Reset { Paint::warn } else { Paint::strong };
-    field("ends", &words::end(path.end, case.connection.destination), style)?;
+    field("ends", &describe::end(path.end, case.connection.destination), style)?;
     field("because", &because(case, path), Paint::plain)?;
     if let Some(step) = path.decision() {
         let rule = format!("rule {} of {}", step.index + 1, step.chain.name);
@@ -187,9 +187,9 @@ fn because(case: &Case, path: &Path<'_>) -> String {
         (None, _) => undecided(case).to_owned(),
         (Some(_), Some(Provenance { list, origin })) => {
             let comment = Provenance { list, origin }.comment();
-            format!("{}, {comment}", words::listed(list))
+            format!("{}, {comment}", describe::listed(list))
         }
-        (Some(step), None) => words::why(step.rule).to_owned(),
+        (Some(step), None) => describe::why(step.rule).to_owned(),
     }
 }
 
@@ -198,7 +198,7 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
     for (index, step) in path.steps.iter().enumerate() {
         if step.chain.name != chain {
             chain = &step.chain.name;
-            writeln!(out, "{}", paint.strong(&words::printable(chain)))?;
+            writeln!(out, "{}", paint.strong(&describe::printable(chain)))?;
         }
         let decides = path.decided_by == Some(index);
         let mark = match (decides, step.matched) {
@@ -206,10 +206,10 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
             (false, true) => "->",
             (false, false) => "no",
         };
-        let verdict = words::verdict(&step.rule.verdict);
-        let head = format!("  {mark} {:>2}  {verdict:<1$}  ", step.index + 1, words::VERDICT);
-        let words = words::condition_and_origin(step.rule, sets(case));
-        let words = words::fold(&words, head.len(), head.len());
+        let verdict = describe::verdict(&step.rule.verdict);
+        let head = format!("  {mark} {:>2}  {verdict:<1$}  ", step.index + 1, describe::VERDICT);
+        let words = describe::condition_and_origin(step.rule, sets(case));
+        let words = describe::fold(&words, head.len(), head.len());
         let line = format!("{head}{words}");
         let line = match (decides, step.matched) {
             (true, _) => paint.good(&line),
@@ -229,8 +229,8 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
             "chain": step.chain.name,
             "rule": step.index + 1,
             "matched": step.matched,
-            "verdict": words::verdict(&step.rule.verdict),
-            "condition": words::condition(step.rule, sets(case)),
+            "verdict": describe::verdict(&step.rule.verdict),
+            "condition": describe::condition(step.rule, sets(case)),
             "origin": json::origin(step.rule.comment.as_deref()),
             "nft": json::nft(step.rule, family),
         })
@@ -261,7 +261,7 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
 /// The steps that were taken, one below the other.
 fn picture(case: &Case, path: &Path<'_>, out: &mut dyn Write) -> io::Result<()> {
     let box_of = |rule: &Rule, chain: &str, index: usize| {
-        format!("{chain} {}: {}", index + 1, words::condition(rule, sets(case)))
+        format!("{chain} {}: {}", index + 1, describe::condition(rule, sets(case)))
     };
     writeln!(out, "flowchart TD")?;
     let mut before = "start".to_owned();
@@ -273,9 +273,9 @@ fn picture(case: &Case, path: &Path<'_>, out: &mut dyn Write) -> io::Result<()> 
         before = format!("step{index}");
         label = match &step.rule.verdict {
             Verdict::Jump(_) => "-- jump ".to_owned(),
-            verdict => format!("-- {} ", words::verdict(verdict)),
+            verdict => format!("-- {} ", describe::verdict(verdict)),
         };
     }
-    let end = words::end(path.end, case.connection.destination);
+    let end = describe::end(path.end, case.connection.destination);
     writeln!(out, "  {before} {label}--> finish([\"{}\"])", mermaid::escaped(&end))
 }

@@ -9,7 +9,7 @@ use super::cache::Configuration;
 use super::installed::{self, InstalledOptions, InstalledPod};
 use super::paint::Paint;
 use super::view::{self, ChainView, RuleReading, RuleView, TableView};
-use super::{CliError, json, mermaid, options, words};
+use super::{CliError, describe, json, mermaid, options};
 use crate::policy::Decision;
 use crate::ruleset::text;
 
@@ -206,7 +206,7 @@ fn field(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     const INDENT: usize = 12;
-    let value = style(paint, &words::fold(value, INDENT, INDENT));
+    let value = style(paint, &describe::fold(value, INDENT, INDENT));
     writeln!(out, "{name:<INDENT$}{value}")
 }
 
@@ -214,7 +214,7 @@ fn field(
 fn nothing(pod: &InstalledPod, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
     let found = "There are no rules of osm-cni in this network namespace: its traffic does not \
                  go through a proxy by osm-cni's doing.";
-    writeln!(out, "\n{}", paint.warn(&words::fold(found, 0, 0)))?;
+    writeln!(out, "\n{}", paint.warn(&describe::fold(found, 0, 0)))?;
     let told = match (decision(pod), SettingsState::of(pod)) {
         (Some((true, _)), _) => {
             "This pod should have rules. Either somebody removed them, or the sidecar came after \
@@ -236,11 +236,11 @@ fn nothing(pod: &InstalledPod, paint: Paint, out: &mut dyn Write) -> io::Result<
              osm-cni explain --help."
         }
     };
-    writeln!(out, "{}", words::fold(told, 0, 0))
+    writeln!(out, "{}", describe::fold(told, 0, 0))
 }
 
 fn print_table(table: &TableView<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
-    let family = words::family(table.family);
+    let family = describe::family(table.family);
     let title = format!("{family} (table {} {})", table.family.as_str(), crate::ruleset::TABLE);
     writeln!(out, "\n{}", paint.strong(&title))?;
     let owner = match (table.owner, &table.comment) {
@@ -251,7 +251,7 @@ fn print_table(table: &TableView<'_>, paint: Paint, out: &mut dyn Write) -> io::
     };
     let foreign = table.foreign.iter().map(|what| format!("not osm-cni's: {what}"));
     for line in owner.into_iter().chain(foreign) {
-        writeln!(out, "  {}", paint.warn(&words::fold(&line, 2, 2)))?;
+        writeln!(out, "  {}", paint.warn(&describe::fold(&line, 2, 2)))?;
     }
     let counters = table.chains.iter().flat_map(|chain| &chain.rules).filter_map(|it| it.counter);
     let width = |digits: fn(&view::Counter) -> u64, least: usize| {
@@ -276,13 +276,17 @@ fn print_chain(
 ) -> io::Result<()> {
     let place = match (&chain.hook, chain.foreign_place) {
         (Some(hook), _) => {
-            format!(": {} ({})", words::hook_point(hook.point), words::whole(&text::hook(hook)))
+            format!(
+                ": {} ({})",
+                describe::hook_point(hook.point),
+                describe::whole(&text::hook(hook))
+            )
         }
         (None, Some(place)) => format!(": not osm-cni's: {place}"),
         (None, None) => String::new(),
     };
-    let place = words::fold(&place, chain.name.len(), 2);
-    writeln!(out, "{}{place}", paint.strong(&words::printable(chain.name)))?;
+    let place = describe::fold(&place, chain.name.len(), 2);
+    writeln!(out, "{}{place}", paint.strong(&describe::printable(chain.name)))?;
     for rule in &chain.rules {
         print_rule(rule, table, widths, paint, out)?;
     }
@@ -291,7 +295,7 @@ fn print_chain(
 
 fn verdict(rule: &RuleView<'_>) -> String {
     match &rule.reading {
-        RuleReading::Known(rule) => words::verdict(&rule.verdict),
+        RuleReading::Known(rule) => describe::verdict(&rule.verdict),
         RuleReading::Foreign(_) => "?".to_owned(),
     }
 }
@@ -305,13 +309,13 @@ fn print_rule(
 ) -> io::Result<()> {
     let (packets, bytes) = rule.counter.map_or((0, 0), |it| (it.packets, it.bytes));
     let counter = format!("  {packets:>packets_width$}  {bytes:>bytes_width$}");
-    let verdict = format!("{:<1$}", verdict(rule), words::VERDICT);
+    let verdict = format!("{:<1$}", verdict(rule), describe::VERDICT);
     let words = match &rule.reading {
-        RuleReading::Known(known) => words::condition_and_origin(known, table.sets),
+        RuleReading::Known(known) => describe::condition_and_origin(known, table.sets),
         RuleReading::Foreign(words) => words.clone(),
     };
     let column = counter.len() + 2 + verdict.len() + 2;
-    let words = words::fold(&words, column, column);
+    let words = describe::fold(&words, column, column);
     let counter = if packets == 0 { paint.faint(&counter) } else { counter };
     let known = matches!(rule.reading, RuleReading::Known(_));
     let words = if known { words } else { paint.warn(&words) };

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use super::CliError;
-use crate::node::{self, Mode, NodeError, Options, keeper};
+use crate::node::{self, Mode, NodeError, Options, reconcile};
 
 const HELP: &str = "\
 Puts the plugin's binary and its entry in the CNI configuration of this node,
@@ -67,7 +67,7 @@ pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), 
         }
     }
     let report = match act.unwrap_or(Act::Keep) {
-        Act::Keep => return keeper::run(&options).map_err(failed),
+        Act::Keep => return reconcile::run(&options).map_err(failed),
         Act::Once => node::once(&options).map_err(failed)?,
         Act::Check => node::check(&options).map_err(failed)?,
     };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::{Cached, HostRoot};
 use super::{CliError, options};
-use crate::chain::Chain;
+use crate::error_chain::ErrorChain;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Installed, NftSocket};
 
@@ -112,7 +112,8 @@ impl InstalledOptions {
         let netns = Netns::open(&seen).map_err(|error| unusable(&error))?;
         let socket = netns.run(NftSocket::open).map_err(|error| unusable(&error))?;
         let installed = socket.and_then(|mut socket| socket.installed());
-        let installed = installed.map_err(|error| CliError::Failed(Chain(&error).to_string()))?;
+        let installed =
+            installed.map_err(|error| CliError::Failed(ErrorChain(&error).to_string()))?;
         let cached = cached.or_else(|| recognise(&root, &path, &installed));
         Ok(InstalledPod { path, cached, installed, root, netns })
     }
@@ -176,7 +177,7 @@ fn recognise(root: &HostRoot, path: &Path, installed: &Installed) -> Option<Cach
 }
 
 fn unusable(error: &NetnsError) -> CliError {
-    let message = Chain(error).to_string();
+    let message = ErrorChain(error).to_string();
     CliError::Failed(match error {
         NetnsError::OurOwn { .. } => format!(
             "{message}: no pod's, and osm-cni never sets rules there (a pod with hostNetwork is \

@@ -8,8 +8,8 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::CliError;
+use super::describe;
 use super::view::{ChainView, RuleReading, RuleView, TableView};
-use super::words;
 use crate::ruleset::{Elements, Family, Provenance, Set, TABLE, text};
 
 /// Prints a document.
@@ -62,8 +62,8 @@ fn rule(view: &RuleView<'_>, table: &TableView<'_>) -> Value {
         }),
         RuleReading::Known(rule) => json!({
             "ours": true,
-            "verdict": words::verdict(&rule.verdict),
-            "condition": words::condition(rule, table.sets),
+            "verdict": describe::verdict(&rule.verdict),
+            "condition": describe::condition(rule, table.sets),
             "origin": origin(rule.comment.as_deref()),
             "nft": nft(rule, table.family),
         }),

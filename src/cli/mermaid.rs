@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::describe;
 use super::view::{ChainView, RuleReading, TableView};
-use super::words;
 use crate::ruleset::Verdict;
 
 /// Prints the tables.
@@ -15,7 +15,7 @@ pub(super) fn print(tables: &[TableView<'_>], out: &mut dyn Write) -> io::Result
     writeln!(out, "flowchart TD")?;
     for table in tables {
         let family = table.family.as_str();
-        writeln!(out, "  subgraph {family}[\"{}\"]", words::family(table.family))?;
+        writeln!(out, "  subgraph {family}[\"{}\"]", describe::family(table.family))?;
         for chain in &table.chains {
             print_chain(chain, table, out)?;
         }
@@ -42,9 +42,9 @@ fn print_chain(
     for rule in &chain.rules {
         let line = match &rule.reading {
             RuleReading::Known(rule) => {
-                let words = words::condition(rule, table.sets);
+                let words = describe::condition(rule, table.sets);
                 let origin = rule.comment.as_deref().map(|comment| format!(" [{comment}]"));
-                let verdict = words::verdict(&rule.verdict);
+                let verdict = describe::verdict(&rule.verdict);
                 format!("{verdict}: {words}{}", origin.unwrap_or_default())
             }
             RuleReading::Foreign(words) => words.clone(),
@@ -57,7 +57,7 @@ fn print_chain(
     }
     writeln!(out, "    {family}_{}[\"{label}\"]", id(chain.name))?;
     if let Some(hook) = chain.hook {
-        let from = words::hook_point(hook.point);
+        let from = describe::hook_point(hook.point);
         let source = format!("{family}_from_{}", id(chain.name));
         writeln!(out, "    {source}([\"{from}\"]) --> {family}_{}", id(chain.name))?;
     }
@@ -94,6 +94,6 @@ fn id(name: &str) -> String {
 }
 
 pub(super) fn escaped(text: &str) -> String {
-    let text = words::printable(text);
+    let text = describe::printable(text);
     text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
 }

@@ -3,6 +3,7 @@
 
 mod cache;
 mod connection;
+mod describe;
 mod explain;
 mod inspect;
 mod install;
@@ -16,7 +17,6 @@ mod render;
 mod uninstall;
 mod validate;
 mod view;
-mod words;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

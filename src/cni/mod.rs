@@ -12,10 +12,10 @@ use std::process;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use crate::capabilities;
 use crate::config::RawConf;
 use crate::journal::{self, CallLine};
 use crate::plugin::{self, PluginError, Report};
-use crate::privilege;
 use request::{Call, Request, RequestError};
 use stdout::Stdout;
 
@@ -131,7 +131,7 @@ fn serve(
             Err(error)
         }
     };
-    if let Some(failure) = privilege::failure() {
+    if let Some(failure) = capabilities::failure() {
         log::warn!("this call has more rights than it needs, they cannot be laid down: {failure}");
     }
     line.write(started.elapsed());

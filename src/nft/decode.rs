@@ -19,8 +19,8 @@ use rustables::sys::{
     NFTA_TABLE_USERDATA,
 };
 
-use super::data::{self, SetKind};
-use super::wire::{self, Attributes, Message, Messages};
+use super::netlink::{self, Attributes, Message, Messages};
+use super::uapi::{self, SetKind};
 use crate::ruleset::{
     Chain, ChainKind, Family, Hook, HookPoint, Owner, Rule, Ruleset, Set, TABLE, Table,
 };
@@ -187,14 +187,14 @@ pub(super) fn installed_checked(dump: &[u8]) -> (Installed, bool) {
 
 /// The comment of a table's message.
 pub(super) fn table_comment<'a>(message: &Message<'a>) -> Option<&'a str> {
-    data::parse_comment(message.attributes().find(NFTA_TABLE_USERDATA)?.value)
+    uapi::parse_comment(message.attributes().find(NFTA_TABLE_USERDATA)?.value)
 }
 
 /// The names of our sets in a dump whose elements can be read.
 pub(super) fn set_names(dump: &[u8], family: Family) -> Vec<String> {
     let sets = Messages(dump).filter(|message| {
         message.nft_kind() == Some(NFT_MSG_NEWSET)
-            && message.family() == Some(wire::protocol(family))
+            && message.family() == Some(netlink::protocol(family))
     });
     let ours = sets.map(|message| message.attributes()).filter(|set| is_ours(set, NFTA_SET_TABLE));
     let known = ours.filter(|set| set_kind(set).is_some());
@@ -203,7 +203,7 @@ pub(super) fn set_names(dump: &[u8], family: Family) -> Vec<String> {
 
 fn family(message: &Message<'_>) -> Option<Family> {
     let families = [Family::Ip, Family::Ip6];
-    families.into_iter().find(|family| message.family() == Some(wire::protocol(*family)))
+    families.into_iter().find(|family| message.family() == Some(netlink::protocol(*family)))
 }
 
 /// Whether an object is in a table by our name.
@@ -215,7 +215,7 @@ fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
     if !is_ours(table, NFTA_TABLE_NAME) {
         return None;
     }
-    let comment = table.find(NFTA_TABLE_USERDATA).and_then(|data| data::parse_comment(data.value));
+    let comment = table.find(NFTA_TABLE_USERDATA).and_then(|data| uapi::parse_comment(data.value));
     let flags = table.find(NFTA_TABLE_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
     let dormant = flags & NFT_TABLE_F_DORMANT != 0;
     Some(InstalledTable {
@@ -275,7 +275,7 @@ impl InstalledTable {
             return None;
         };
         let count = set.elements.len() + count;
-        data::merge(&mut set.elements, more);
+        uapi::merge(&mut set.elements, more);
         Some(set.elements.len() != count)
     }
 
@@ -286,7 +286,7 @@ impl InstalledTable {
             return;
         };
         let comment = rule.find(NFTA_RULE_USERDATA);
-        let comment = comment.and_then(|userdata| data::parse_comment(userdata.value));
+        let comment = comment.and_then(|userdata| uapi::parse_comment(userdata.value));
         let expressions = rule.find(NFTA_RULE_EXPRESSIONS).map_or(Attributes(&[]), |e| e.nested());
         let mut rule_read = rule::read(family, expressions, comment);
         let handle = rule.find(NFTA_RULE_HANDLE).and_then(|handle| handle.u64());
@@ -318,8 +318,8 @@ fn place(chain: &Attributes<'_>) -> Place {
     let flags = chain.find(NFTA_CHAIN_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
     let (number, priority) = (number.unwrap_or(u32::MAX), priority.unwrap_or_default() as i32);
     let point = match number {
-        data::PREROUTING => Some(HookPoint::Prerouting),
-        data::OUTPUT => Some(HookPoint::Output),
+        uapi::PREROUTING => Some(HookPoint::Prerouting),
+        uapi::OUTPUT => Some(HookPoint::Output),
         _ => None,
     };
     let known = match kind {
@@ -327,7 +327,7 @@ fn place(chain: &Attributes<'_>) -> Place {
         "filter" => Some(ChainKind::Filter),
         _ => None,
     };
-    let accepts = policy == Some(data::ACCEPT as u32);
+    let accepts = policy == Some(uapi::ACCEPT as u32);
     let plain = accepts && flags & !NFT_CHAIN_BASE == 0;
     match (known, point) {
         (Some(kind), Some(point)) if plain => Place::Base(Hook { kind, point, priority }),

@@ -15,8 +15,8 @@ use rustables::sys::{
 
 use super::decode::{self, Installed};
 use super::error::NftError;
+use super::netlink::Message;
 use super::socket::{NftSocket, Unanswered, is_absent};
-use super::wire::Message;
 use crate::ruleset::{Family, TABLE};
 
 /// How often a dump is begun anew because the ruleset was in motion.

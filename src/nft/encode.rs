@@ -22,8 +22,8 @@ use rustables::sys::{
     NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL,
 };
 
-use super::data::{self, SetKind};
-use super::wire::{self, ne_u32};
+use super::netlink::{self, ne_u32};
+use super::uapi::{self, SetKind};
 use crate::ruleset::{
     Chain, ChainKind, Elements, Family, Hook, HookPoint, Rule, Ruleset, Set, TABLE, Table, text,
 };
@@ -171,7 +171,7 @@ impl Batch<'_> {
     pub(super) fn message(&self, sequence: u32) -> Option<&[u8]> {
         let mut at = 0;
         for _ in 0..sequence {
-            at += wire::align(ne_u32(&self.bytes, at)? as usize);
+            at += netlink::align(ne_u32(&self.bytes, at)? as usize);
         }
         let length = ne_u32(&self.bytes, at)? as usize;
         self.bytes.get(at..at.checked_add(length)?)
@@ -233,9 +233,9 @@ struct Writer {
 impl Writer {
     fn new(generation: Option<u32>) -> Self {
         let mut bytes = Vec::with_capacity(USUAL_BYTES);
-        wire::add_batch_mark(&mut bytes, NFNL_MSG_BATCH_BEGIN, 0, |bytes| {
+        netlink::add_batch_mark(&mut bytes, NFNL_MSG_BATCH_BEGIN, 0, |bytes| {
             if let Some(generation) = generation {
-                wire::add_u32(bytes, NFNL_BATCH_GENID as u16, generation);
+                netlink::add_u32(bytes, NFNL_BATCH_GENID as u16, generation);
             }
         });
         Writer { bytes, messages: Vec::new(), last: 0 }
@@ -253,9 +253,9 @@ impl Writer {
         self.messages.push(subject);
         self.last = self.bytes.len();
         let sequence = self.messages.len() as u32;
-        wire::add_message(&mut self.bytes, kind, flags, sequence, Some(family), |bytes| {
+        netlink::add_message(&mut self.bytes, kind, flags, sequence, Some(family), |bytes| {
             // NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and so on: it is always the first
-            wire::add_attribute(bytes, NFTA_TABLE_NAME, TABLE.as_bytes());
+            netlink::add_attribute(bytes, NFTA_TABLE_NAME, TABLE.as_bytes());
             attributes(bytes);
         });
     }
@@ -272,10 +272,10 @@ impl Writer {
         let family = table.family;
         let flags = if exclusive { NLM_F_CREATE | NLM_F_EXCL } else { NLM_F_CREATE };
         self.add(Subject::Table(index), NFT_MSG_NEWTABLE, flags, family, |bytes| {
-            wire::add_u32(bytes, NFTA_TABLE_FLAGS, 0);
+            netlink::add_u32(bytes, NFTA_TABLE_FLAGS, 0);
             if let Some(owner) = &table.owner {
-                let comment = data::comment(&owner.to_string());
-                wire::add_attribute(bytes, NFTA_TABLE_USERDATA, &comment);
+                let comment = uapi::comment(&owner.to_string());
+                netlink::add_attribute(bytes, NFTA_TABLE_USERDATA, &comment);
             }
         });
         for (at, set) in table.sets.iter().enumerate() {
@@ -285,7 +285,7 @@ impl Writer {
         for (at, chain) in table.chains.iter().enumerate() {
             let subject = Subject::Chain(index, at);
             self.add(subject, NFT_MSG_NEWCHAIN, NLM_F_CREATE, family, |bytes| {
-                wire::add_attribute(bytes, NFTA_CHAIN_NAME, chain.name.as_bytes());
+                netlink::add_attribute(bytes, NFTA_CHAIN_NAME, chain.name.as_bytes());
                 if let Some(hook) = &chain.hook {
                     add_hook(bytes, hook);
                 }
@@ -296,10 +296,10 @@ impl Writer {
                 let subject = Subject::Rule(index, at, number);
                 let flags = NLM_F_CREATE | NLM_F_APPEND;
                 self.add(subject, NFT_MSG_NEWRULE, flags, family, |bytes| {
-                    wire::add_attribute(bytes, NFTA_RULE_CHAIN, chain.name.as_bytes());
+                    netlink::add_attribute(bytes, NFTA_RULE_CHAIN, chain.name.as_bytes());
                     rule::add_expressions(bytes, family, rule);
                     if let Some(comment) = &rule.comment {
-                        wire::add_attribute(bytes, NFTA_RULE_USERDATA, &data::comment(comment));
+                        netlink::add_attribute(bytes, NFTA_RULE_USERDATA, &uapi::comment(comment));
                     }
                 });
             }
@@ -309,15 +309,15 @@ impl Writer {
     fn set(&mut self, table: usize, at: usize, family: Family, set: &Set) {
         let kind = SetKind::of(&set.elements);
         self.add(Subject::Set(table, at), NFT_MSG_NEWSET, NLM_F_CREATE, family, |bytes| {
-            wire::add_attribute(bytes, NFTA_SET_NAME, set.name.as_bytes());
-            wire::add_u32(bytes, NFTA_SET_FLAGS, 0);
-            wire::add_u32(bytes, NFTA_SET_KEY_TYPE, kind.type_id());
-            wire::add_u32(bytes, NFTA_SET_KEY_LEN, kind.key_len());
-            wire::add_u32(bytes, NFTA_SET_ID, at as u32 + 1);
-            wire::add_attribute(bytes, NFTA_SET_USERDATA, &kind.userdata());
+            netlink::add_attribute(bytes, NFTA_SET_NAME, set.name.as_bytes());
+            netlink::add_u32(bytes, NFTA_SET_FLAGS, 0);
+            netlink::add_u32(bytes, NFTA_SET_KEY_TYPE, kind.type_id());
+            netlink::add_u32(bytes, NFTA_SET_KEY_LEN, kind.key_len());
+            netlink::add_u32(bytes, NFTA_SET_ID, at as u32 + 1);
+            netlink::add_attribute(bytes, NFTA_SET_USERDATA, &kind.userdata());
             if let Some(size) = set.size() {
-                wire::add_nested(bytes, NFTA_SET_DESC, |description| {
-                    wire::add_u32(description, NFTA_SET_DESC_SIZE, size);
+                netlink::add_nested(bytes, NFTA_SET_DESC, |description| {
+                    netlink::add_u32(description, NFTA_SET_DESC_SIZE, size);
                 });
             }
         });
@@ -347,16 +347,16 @@ impl Writer {
     ) {
         // one element; the others differ in their keys alone
         let mut element = Vec::new();
-        wire::add_nested(&mut element, NFTA_LIST_ELEM, |element| {
-            wire::add_nested(element, NFTA_SET_ELEM_KEY, |data| {
-                wire::add_attribute(data, NFTA_DATA_VALUE, &[0; N]);
+        netlink::add_nested(&mut element, NFTA_LIST_ELEM, |element| {
+            netlink::add_nested(element, NFTA_SET_ELEM_KEY, |data| {
+                netlink::add_attribute(data, NFTA_DATA_VALUE, &[0; N]);
             });
         });
-        let start = element.len() - wire::align(N);
+        let start = element.len() - netlink::align(N);
         for part in all.chunks(ELEMENTS_MAX_BYTES / element.len()) {
             self.add(subject, NFT_MSG_NEWSETELEM, NLM_F_CREATE, family, |bytes| {
-                wire::add_attribute(bytes, NFTA_SET_ELEM_LIST_SET, set.name.as_bytes());
-                wire::add_nested(bytes, NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
+                netlink::add_attribute(bytes, NFTA_SET_ELEM_LIST_SET, set.name.as_bytes());
+                netlink::add_nested(bytes, NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
                     list.reserve(part.len() * element.len());
                     for item in part {
                         element[start..start + N].copy_from_slice(&key(item));
@@ -371,9 +371,9 @@ impl Writer {
     /// it is asked to: so the last message's answer tells that all went well,
     /// and the receive buffer can't overflow however long the batch is.
     fn finish(mut self, ruleset: Option<&Ruleset>) -> Batch<'_> {
-        wire::add_flags(&mut self.bytes[self.last..], NLM_F_ACK);
+        netlink::add_flags(&mut self.bytes[self.last..], NLM_F_ACK);
         let sequence = self.messages.len() as u32 + 1;
-        wire::add_batch_mark(&mut self.bytes, NFNL_MSG_BATCH_END, sequence, |_| {});
+        netlink::add_batch_mark(&mut self.bytes, NFNL_MSG_BATCH_END, sequence, |_| {});
         Batch { bytes: self.bytes, messages: self.messages, ruleset }
     }
 }
@@ -381,17 +381,17 @@ impl Writer {
 /// Makes a chain a base chain.
 fn add_hook(bytes: &mut Vec<u8>, hook: &Hook) {
     let point = match hook.point {
-        HookPoint::Prerouting => data::PREROUTING,
-        HookPoint::Output => data::OUTPUT,
+        HookPoint::Prerouting => uapi::PREROUTING,
+        HookPoint::Output => uapi::OUTPUT,
     };
     let kind = match hook.kind {
         ChainKind::Nat => "nat",
         ChainKind::Filter => "filter",
     };
-    wire::add_nested(bytes, NFTA_CHAIN_HOOK, |bytes| {
-        wire::add_u32(bytes, NFTA_HOOK_HOOKNUM, point);
-        wire::add_u32(bytes, NFTA_HOOK_PRIORITY, hook.priority as u32);
+    netlink::add_nested(bytes, NFTA_CHAIN_HOOK, |bytes| {
+        netlink::add_u32(bytes, NFTA_HOOK_HOOKNUM, point);
+        netlink::add_u32(bytes, NFTA_HOOK_PRIORITY, hook.priority as u32);
     });
-    wire::add_u32(bytes, NFTA_CHAIN_POLICY, data::ACCEPT as u32);
-    wire::add_attribute(bytes, NFTA_CHAIN_TYPE, kind.as_bytes());
+    netlink::add_u32(bytes, NFTA_CHAIN_POLICY, uapi::ACCEPT as u32);
+    netlink::add_attribute(bytes, NFTA_CHAIN_TYPE, kind.as_bytes());
 }

@@ -12,7 +12,7 @@ use rustables::sys::{
 };
 
 use super::encode::{Batch, Part};
-use super::wire::{Attributes, Messages, NF_HEADER, align};
+use super::netlink::{Attributes, Messages, NF_HEADER, align};
 use crate::ruleset::{Chain, ChainKind, Family, Hook, Match, Verdict};
 
 /// How long an answer is waited for. The kernel answers before the sending

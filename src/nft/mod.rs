@@ -4,13 +4,13 @@
 //! [`encode`] and [`decode`] are pure; [`socket`] is the door to the kernel.
 
 pub mod compare;
-mod data;
 pub mod decode;
 mod dump;
 pub mod encode;
 mod error;
+mod netlink;
 pub mod socket;
-mod wire;
+mod uapi;
 
 pub use compare::Difference;
 pub use decode::Installed;

@@ -17,7 +17,7 @@ use rustables::sys::{
 use super::decode;
 use super::encode::Batch;
 use super::error::{NftError, PATIENCE_SECONDS, Refusal};
-use super::wire::{self, Attributes, HEADER, Message, Messages, ne_u32};
+use super::netlink::{self, Attributes, HEADER, Message, Messages, ne_u32};
 use crate::ruleset::{Family, Owner, TABLE};
 
 /// No datagram of a dump is longer (`netlink_dump` in `net/netlink`).
@@ -74,8 +74,8 @@ impl NftSocket {
         // the kernel's own words; without these two there are only errnos
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
-        let patience = TimeVal::seconds(PATIENCE_SECONDS.into());
-        setsockopt(&socket, sockopt::ReceiveTimeout, &patience)
+        let backoff = TimeVal::seconds(PATIENCE_SECONDS.into());
+        setsockopt(&socket, sockopt::ReceiveTimeout, &backoff)
             .map_err(|errno| failed("limit the wait for the kernel", errno.into()))?;
         Ok(NftSocket { socket, buffer: Vec::new(), sequence: FIRST_QUESTION })
     }
@@ -175,9 +175,9 @@ impl NftSocket {
     ) -> Result<(), Unanswered> {
         self.sequence = self.sequence.checked_add(1).unwrap_or(FIRST_QUESTION);
         let mut request = Vec::new();
-        wire::add_message(&mut request, kind, flags, self.sequence, family, |bytes| {
+        netlink::add_message(&mut request, kind, flags, self.sequence, family, |bytes| {
             for (kind, text) in texts {
-                wire::add_attribute(bytes, *kind, text.as_bytes());
+                netlink::add_attribute(bytes, *kind, text.as_bytes());
             }
         });
         self.send(doing, &request)?;
@@ -300,7 +300,7 @@ impl<'a> Answer<'a> {
         // our own message comes back in it, whole or only its header
         let echo =
             if flags & NLM_F_CAPPED != 0 { HEADER } else { ne_u32(message.body, 4)? as usize };
-        let details = message.body.get(wire::align(echo).saturating_add(4)..);
+        let details = message.body.get(netlink::align(echo).saturating_add(4)..);
         let details = details.filter(|_| flags & NLM_F_ACK_TLVS != 0).unwrap_or_default();
         let details = Attributes(details);
         let offset = details.find(NLMSGERR_ATTR_OFFS as u16);

@@ -6,20 +6,20 @@
 //! | `conflist.rs` | pure: our entry in a configuration's text |
 //! | `snapshot.rs` | pure: what is in the directory, and which file is the primary |
 //! | `plan.rs` | pure: the steps to what is wanted |
-//! | `patience.rs` | pure: when to stop repairing what somebody keeps undoing |
+//! | `backoff.rs` | pure: when to stop repairing what somebody keeps undoing |
 //! | `files.rs`, `watch.rs` | the doors: changes on disk, and news of them |
-//! | `keeper.rs` | the loop of `install` |
+//! | `reconcile.rs` | the loop of `install` |
 //! | `tail.rs`, `metrics.rs` | the plugin's log, passed on and counted |
 //!
 //! This file has the acts that are done once: [`once`], [`check`], [`uninstall`].
 
+pub mod backoff;
 pub mod conflist;
 pub mod error;
 pub mod files;
-pub mod keeper;
 pub mod metrics;
-pub mod patience;
 pub mod plan;
+pub mod reconcile;
 pub mod snapshot;
 pub mod tail;
 pub mod watch;

@@ -7,10 +7,10 @@
 //! Pure: no clock, no files, no kernel.
 
 mod blocks;
+mod builder;
 pub mod eval;
 mod osm_v0;
 mod osm_v1;
-mod pieces;
 mod set;
 pub mod text;
 

@@ -2,7 +2,7 @@
 //!
 //! Pure.
 
-use super::pieces::{Builder, Names, chain, rule, tables};
+use super::builder::{Builder, Names, chain, rule, tables};
 use super::{Chain, Match, Op, Ruleset, Verdict};
 use crate::policy::Policy;
 

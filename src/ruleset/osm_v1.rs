@@ -4,7 +4,7 @@
 //!
 //! Pure.
 
-use super::pieces::{Builder, LOOPBACK, Names, chain, rule, tables};
+use super::builder::{Builder, LOOPBACK, Names, chain, rule, tables};
 use super::{Chain, Match, Op, Ruleset, Verdict};
 use crate::policy::Policy;
 

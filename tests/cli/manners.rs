@@ -7,7 +7,7 @@ use serde_json::json;
 use super::node::{Node, document};
 use super::{argument, finish, osm_cni, osm_cni_line, settings};
 use crate::support::host;
-use crate::support::plugin::binary;
+use crate::support::program::under_test;
 
 const VERBS: [&str; 4] = ["inspect", "render", "explain", "validate"];
 
@@ -113,7 +113,8 @@ fn text_fits_80_columns() {
 #[test]
 fn colours_are_for_terminals_and_not_with_no_color() {
     host::require(&["script"]);
-    let line = format!("{} explain --direction outbound --dst 10.0.0.7:80", argument(&binary()));
+    let line =
+        format!("{} explain --direction outbound --dst 10.0.0.7:80", argument(&under_test()));
     let on_terminal = |no_color: Option<&str>| {
         let mut command = host::command("script");
         command.args(["-qec", &line, "/dev/null"]);
@@ -137,7 +138,7 @@ fn a_reader_that_goes_away_is_no_error() {
     let ports: Vec<u32> = (1..60_000).step_by(2).collect();
     let file = settings(json!({"traffic": {"outboundPortExclusionList": ports}}));
     for format in ["nft", "iptables", "json"] {
-        let mut command = host::command(binary());
+        let mut command = host::command(under_test());
         command.args(["render", "-o", format, "--config"]).arg(file.path());
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("started");
@@ -151,14 +152,14 @@ fn a_reader_that_goes_away_is_no_error() {
 #[test]
 fn output_that_cannot_be_written_is_an_error() {
     let full = std::fs::File::options().write(true).open("/dev/full").expect("/dev/full");
-    let output = host::command(binary()).arg("render").stdout(full).output().expect("ended");
+    let output = host::command(under_test()).arg("render").stdout(full).output().expect("ended");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write the output"));
 }
 
 #[test]
 fn every_verb_is_in_the_list_of_commands() {
-    let help = finish(host::command(binary()).arg("--help"));
+    let help = finish(host::command(under_test()).arg("--help"));
     for verb in VERBS {
         assert!(help.ok().contains(&format!("\n  {verb} ")), "{verb}");
     }

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::support::host;
-use crate::support::plugin::binary;
+use crate::support::program::under_test;
 
 /// How a command ended.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Run {
 
 /// Runs `osm-cni` with these arguments.
 pub(crate) fn osm_cni(arguments: &[&str]) -> Run {
-    finish(host::command(binary()).args(arguments))
+    finish(host::command(under_test()).args(arguments))
 }
 
 /// Runs `osm-cni` with a line of arguments, split at blanks.

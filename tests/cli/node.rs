@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::{Run, argument, finish};
 use crate::support::host;
 use crate::support::netns::TestNetns;
-use crate::support::plugin::{Call, binary};
+use crate::support::plugin::Call;
+use crate::support::program::under_test;
 
 pub(crate) const CONTAINER: &str =
     "98840f655f2310b2f441e11efe9dfcf894e4c57e4e26b928542ee698159100c0";
@@ -144,7 +145,7 @@ impl Node {
         if arguments.first() == Some(&"validate") {
             return self.validate(&arguments[1..]);
         }
-        let mut command = host::command(binary());
+        let mut command = host::command(under_test());
         command.args(arguments).current_dir(self.root.path().join("home"));
         if arguments.contains(&"--pod") && !arguments.contains(&"--host-root") {
             command.arg("--host-root").arg(self.root.path());
@@ -159,7 +160,7 @@ impl Node {
         // another test starts just then, could not be executed.
         let copy = self.root.path().join("home/osm-cni");
         if !copy.exists() {
-            let program = binary();
+            let program = under_test();
             host::run(&["install", "-m", "0755", argument(&program), argument(&copy)]);
         }
         for path in [self.root.path(), &self.root.path().join("home")] {

@@ -9,7 +9,7 @@ use super::node::{Node, document};
 use super::{argument, finish, osm_cni, osm_cni_line, settings};
 use crate::support::host;
 use crate::support::netns::TestNetns;
-use crate::support::plugin::binary;
+use crate::support::program::under_test;
 
 /// Settings that use all there is.
 fn everything(ruleset: &str, ipv6: &str) -> Value {
@@ -142,7 +142,7 @@ fn a_wrong_list_fails_with_its_place_and_value() {
 #[test]
 fn a_mesh_config_may_come_through_a_pipe() {
     let mesh_config = json!({"kind": "MeshConfig", "spec": document()});
-    let mut child = host::command(binary())
+    let mut child = host::command(under_test())
         .args(["render", "--config", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -158,7 +158,7 @@ fn a_mesh_config_may_come_through_a_pipe() {
 #[test]
 fn what_is_odd_is_told_on_standard_error() {
     let file = settings(r#"{"trafic": {}}"#);
-    let run = finish(host::command(binary()).args(["render", "--config"]).arg(file.path()));
+    let run = finish(host::command(under_test()).args(["render", "--config"]).arg(file.path()));
     assert_eq!(run.status, Some(0));
     assert_eq!(run.stderr, "osm-cni: unknown field trafic is ignored\n");
 }

@@ -12,7 +12,8 @@ use super::{CONFLIST, Rig, Setup};
 use crate::node::manifests::document;
 use crate::support::cri::Mount;
 use crate::support::pod::{Container, ContainerSpec, Pod, PodSpec};
-use crate::support::{host, image, namespace, plugin, wait_for};
+use crate::support::program;
+use crate::support::{host, image, namespace, wait_for};
 
 /// The image's name in the manifests, as the runtime's client completes it.
 const IMAGE: &str = "docker.io/library/osm-cni:0.1.0";
@@ -23,7 +24,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn bare_node() -> Rig {
     let rig = Rig::with(Setup { plugin: false, ..Setup::default() });
     host::remove_if_there(&rig.node.dir().dir("bin").join("osm-cni"));
-    rig.node.import(&image::of_program(IMAGE, &plugin::binary()));
+    rig.node.import(&image::of_program(IMAGE, &program::under_test()));
     rig
 }
 
@@ -196,7 +197,7 @@ fn while_pods_come_and_go(rig: &Rig, look: impl Fn(&Pod<'_>) + Sync, work: impl 
 fn versions(rig: &Rig) -> [std::path::PathBuf; 2] {
     ["one", "two"].map(|name| {
         let path = rig.node.dir().path().join(format!("osm-cni-{name}"));
-        let mut bytes = std::fs::read(plugin::binary()).expect("the program");
+        let mut bytes = std::fs::read(program::under_test()).expect("the program");
         bytes.extend_from_slice(name.as_bytes());
         host::write(&path, bytes);
         host::run(&["chmod", "0755", &path.display().to_string()]);

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::{CONFLIST, Rig, Setup};
 use crate::support::pod::PodSpec;
-use crate::support::{host, namespace, plugin, wait_for};
+use crate::support::program;
+use crate::support::{host, namespace, wait_for};
 
 /// Pods that come and go at the same time.
 const AT_ONCE: u32 = 4;
@@ -21,7 +22,7 @@ struct Installer(Child);
 impl Installer {
     fn start(rig: &Rig) -> Self {
         let dir = rig.node.dir();
-        let mut command = host::command(plugin::binary());
+        let mut command = host::command(program::under_test());
         command.arg("install").arg("--bin-dir").arg(dir.dir("bin"));
         command.arg("--conf-dir").arg(rig.node.conf_dir());
         command.arg("--config").arg(dir.path().join("settings.json"));

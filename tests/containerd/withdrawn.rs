@@ -5,8 +5,9 @@ use serde_json::json;
 
 use super::{Rig, Setup};
 use crate::support::namespace;
-use crate::support::plugin::{self, conf, enabled};
+use crate::support::plugin::{conf, enabled};
 use crate::support::pod::{ContainerSpec, PodSpec, kubelet_dirs};
+use crate::support::program;
 
 const VOLUME: &str = "envoy-bootstrap-config-volume";
 
@@ -61,7 +62,7 @@ fn an_add_works_under_the_runtimes_default_seccomp_filter() {
     let mut spec = ContainerSpec::new("plugin", &["sleep", "1000"])
         .uid(0)
         .mount(&dir, "/filtered")
-        .mount(&plugin::binary(), "/osm-cni")
+        .mount(&program::under_test(), "/osm-cni")
         .mount(&target.netns(), "/netns");
     spec.add_capabilities = ["SYS_ADMIN", "NET_ADMIN"].map(str::to_owned).to_vec();
     let pod = PodSpec::new("filtered").run(&rig.node);
@@ -76,7 +77,7 @@ fn an_add_works_under_the_runtimes_default_seccomp_filter() {
     let powerless = ContainerSpec::new("powerless", &["sleep", "1000"])
         .uid(0)
         .mount(&dir, "/filtered")
-        .mount(&plugin::binary(), "/osm-cni")
+        .mount(&program::under_test(), "/osm-cni")
         .mount(&target.netns(), "/netns");
     let exec = pod.start(&powerless).exec(&["sh", "-c", script]);
     let answer = exec.stdout.lines().next().unwrap_or_default();

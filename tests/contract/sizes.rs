@@ -1,16 +1,12 @@
 //! What the plugin may weigh and cost: a node runs it for every pod, so neither
-//! the program nor a call of it may grow unseen. Of the release build alone; with
-//! no `OSM_CNI_BIN` these tests fail, since they would have checked nothing.
-
-use std::ffi::OsString;
-use std::path::PathBuf;
+//! the program nor a call of it may grow unseen. They test the release build.
 
 use serde_json::json;
 
-use crate::support::host;
 use crate::support::netns::TestNetns;
 use crate::support::plugin::{Call, conf, enabled};
 use crate::support::strace;
+use crate::support::{host, program};
 
 /// The program, in bytes.
 const PROGRAM_MAX: u64 = 3 << 20;
@@ -18,17 +14,10 @@ const PROGRAM_MAX: u64 = 3 << 20;
 /// A call's largest size in memory, in KiB.
 const MEMORY_MAX: u64 = 5 << 10;
 
-fn release() -> PathBuf {
-    let named: Option<OsString> = std::env::var_os("OSM_CNI_BIN");
-    named.map(PathBuf::from).expect(
-        "not checked, OSM_CNI_BIN names no release build: run make test, or point it at what make build makes",
-    )
-}
-
 #[test]
-fn the_program_is_static_and_small() {
+fn the_program_is_static_position_independent_and_small() {
     host::require(&["readelf"]);
-    let program = release();
+    let program = program::release();
     let size = std::fs::metadata(&program).expect("the program").len();
     println!("{size} bytes");
     assert!(size <= PROGRAM_MAX, "{size} bytes");
@@ -37,27 +26,9 @@ fn the_program_is_static_and_small() {
     for dynamic in ["INTERP", "(NEEDED)"] {
         assert!(!headers.contains(dynamic), "{dynamic}: {headers}");
     }
-}
-
-/// What an ADD runs lies side by side. Where this fails, a compiler names
-/// functions in another way: `make call-order` writes their order anew.
-#[test]
-fn the_code_of_an_add_lies_together() {
-    host::require(&["readelf"]);
-    let sections = host::run(&["readelf", "-W", "-S", &release().to_string_lossy()]);
-    let size = |section: &str| {
-        let line = sections.lines().find_map(|line| line.split_once(&format!(" {section} ")));
-        // type, address, offset, size
-        let size = line.and_then(|(_, rest)| rest.split_whitespace().nth(3));
-        let size = size.unwrap_or_else(|| panic!("no {section}: {sections}"));
-        u64::from_str_radix(size, 16).expect("a hexadecimal number")
-    };
-    let (ordered, rest) = (size(".text.call"), size(".text"));
-    println!("{ordered} bytes of code in order, {rest} others");
-    // the C library's part alone is smaller
-    assert!((200_000..rest / 2).contains(&ordered), "{ordered} of {rest} bytes");
-    let constants = size(".rodata.call");
-    assert!((8_000..64_000).contains(&constants), "{constants} bytes of constants");
+    for hardening in ["Flags: NOW PIE", "GNU_RELRO"] {
+        assert!(headers.contains(hardening), "no {hardening}: {headers}");
+    }
 }
 
 /// Every question takes time, and whoever deletes a table waits for ten
@@ -87,7 +58,7 @@ fn a_pod_that_was_just_made_is_asked_nothing_and_others_lose_nothing() {
 
 #[test]
 fn a_call_takes_little_memory() {
-    let program = release();
+    let program = program::release();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let netns = TestNetns::new();
     for ruleset in ["osm-v0", "osm-v1"] {

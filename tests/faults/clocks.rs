@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{Pod, RULES};
 use crate::support::plugin::{Answer, Call};
+use crate::support::program;
 use crate::support::{clock, host};
 
 /// What the clock shows, and how a line of the log begins then. Before 1970,
@@ -48,7 +49,7 @@ impl Node {
 
     /// A call of the program that cargo built.
     fn call(&self, verb: &str) -> Call {
-        self.pod.call(verb).program(clock::dynamic_binary())
+        self.pod.call(verb).program(program::dynamic())
     }
 
     /// Runs it, and answers what it logged: the stamp and the call.

@@ -12,7 +12,7 @@ const ANSWERS: [(bool, u32); 5] = [(false, 1), (true, 1), (true, 3), (true, 4), 
 
 /// Holds the law for an ADD with each of these injections, in a namespace that
 /// others have touched or not. All at once: a damaged answer is waited for until
-/// the plugin's patience ends.
+/// the plugin's backoff ends.
 fn hold_the_law(injections: Vec<(bool, String)>) -> usize {
     let told: usize = std::thread::scope(|scope| {
         let runs = injections.iter().map(|(touched, what)| {

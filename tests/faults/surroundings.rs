@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::json;
 
 use super::{Pod, RULES};
-use crate::support::plugin::binary;
+use crate::support::program::under_test;
 use crate::support::{host, strace};
 
 /// A file system of one page, or one that cannot be written; gone when dropped.
@@ -116,7 +116,7 @@ fn a_reader_that_has_gone_is_no_death() {
     let status = |configure: &dyn Fn(&mut Command) -> &mut Command| {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
-        let mut command = host::command(binary());
+        let mut command = host::command(under_test());
         configure(&mut command).stdout(writer).status().expect("started").code()
     };
     // Who closed the operator's pipe has read enough; a runtime has no answer.

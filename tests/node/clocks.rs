@@ -5,6 +5,7 @@
 use super::fights::in_place;
 use super::*;
 use crate::support::clock;
+use crate::support::program;
 
 const NAME: &str = "10-pods.conflist";
 
@@ -28,7 +29,7 @@ fn a_clock_that_is_set_stops_no_repair() {
     set("+0");
     let log = fs::File::create(node.root.path().join("install.log")).expect("a log");
     let copy = log.try_clone().expect("a second descriptor");
-    let mut command = Command::new(clock::dynamic_binary());
+    let mut command = Command::new(program::dynamic());
     command.arg("install").arg("--bin-dir").arg(node.bin()).arg("--conf-dir").arg(node.conf());
     command.args(["--metrics", "127.0.0.1:0"]).envs(clock::set_by(&clock_file));
     let running = Running { child: command.stdout(log).stderr(copy).spawn().expect("it runs") };

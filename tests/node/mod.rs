@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::plugin::binary;
+use crate::support::program::under_test;
 
 /// Far more than anything here takes; a hang is a failure, slowness is none.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -100,7 +100,7 @@ impl Node {
     }
 
     fn command(&self, verb: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(under_test());
         command.arg(verb).arg("--bin-dir").arg(self.bin());
         command.arg("--conf-dir").arg(self.conf()).args(args);
         command

@@ -1,17 +1,11 @@
 //! Another wall clock than the machine's, for one program: Debian's package
 //! faketime, loaded before the C library. That takes a program which is loaded
-//! dynamically, so these tests run the one that cargo built for them, not the
-//! static one of `OSM_CNI_BIN`; the sources are the same.
+//! dynamically: `program::dynamic`, built from the same sources.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::host;
-
-/// The plugin as cargo built it for the tests.
-pub(crate) fn dynamic_binary() -> PathBuf {
-    env!("CARGO_BIN_EXE_osm-cni").into()
-}
 
 /// Variables for a program whose wall clock shows this, in faketime's words:
 /// `2039-07-01 00:00:00` stands still, `@2039-07-01 00:00:00` goes on from

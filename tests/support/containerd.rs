@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::cri::Cri;
 use super::namespace::Namespace;
 use super::rundir::RunDir;
-use super::{host, image, plugin, wait_for};
+use super::{host, image, program, wait_for};
 
 /// Where the distribution puts the standard CNI plugins.
 const CNI_PLUGINS: &str = "/usr/lib/cni";
@@ -183,7 +183,7 @@ fn link_plugins(bin: &Path) {
     for plugin in PLUGINS {
         link(Path::new(CNI_PLUGINS).join(plugin), plugin);
     }
-    link(plugin::binary(), "osm-cni");
+    link(program::under_test(), "osm-cni");
 }
 
 /// `restrict_oom_score_adj` is for machines that withhold CAP_SYS_RESOURCE;

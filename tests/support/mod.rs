@@ -12,6 +12,7 @@ pub(crate) mod netns;
 pub(crate) mod newest;
 pub(crate) mod plugin;
 pub(crate) mod pod;
+pub(crate) mod program;
 pub(crate) mod rundir;
 pub(crate) mod schema;
 pub(crate) mod stepped;

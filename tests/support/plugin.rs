@@ -10,13 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::host;
-
-/// The binary under test: what `OSM_CNI_BIN` names, else what cargo built.
-pub(crate) fn binary() -> PathBuf {
-    let default = || OsString::from(env!("CARGO_BIN_EXE_osm-cni"));
-    std::env::var_os("OSM_CNI_BIN").unwrap_or_else(default).into()
-}
+use super::{host, program};
 
 /// One call of the plugin.
 #[derive(Debug, Clone)]
@@ -58,7 +52,7 @@ impl Call {
             env: env.into(),
             stdin: conf.to_string().into_bytes(),
             under: Vec::new(),
-            program: binary(),
+            program: program::under_test(),
         }
     }
 

@@ -11,8 +11,8 @@ use rustables::expr::ConnTrackState;
 use rustables::sys::*;
 
 use super::{InstalledRule, Reading};
-use crate::nft::data::{self, INTERFACE_NAME};
-use crate::nft::wire::{self, Attribute, Attributes};
+use crate::nft::netlink::{self, Attribute, Attributes};
+use crate::nft::uapi::{self, INTERFACE_NAME};
 use crate::ruleset::{Family, InterfacePattern, Match, Op, Operand, Rule, Verdict};
 
 /// The flag of a redirect or nat with given ports or addresses; the kernel
@@ -130,11 +130,11 @@ impl Reader {
         let offset = number(data, NFTA_PAYLOAD_OFFSET)?;
         let len = number(data, NFTA_PAYLOAD_LEN)?;
         match number(data, NFTA_PAYLOAD_BASE)? {
-            NFT_PAYLOAD_TRANSPORT_HEADER if (offset, len) == (data::PORT_OFFSET, 2) => {
+            NFT_PAYLOAD_TRANSPORT_HEADER if (offset, len) == (uapi::PORT_OFFSET, 2) => {
                 Some(Field::Port)
             }
             // nft loads only the bytes of a prefix that it compares
-            NFT_PAYLOAD_NETWORK_HEADER if offset == data::address_offset(self.family) => {
+            NFT_PAYLOAD_NETWORK_HEADER if offset == uapi::address_offset(self.family) => {
                 let len = u8::try_from(len).ok()?;
                 (1..=self.family.address_bits() / 8).contains(&len).then_some(Field::Address(len))
             }
@@ -167,7 +167,7 @@ impl Reader {
         }
         let plain = loaded.mask.is_none() && op == Op::Eq;
         let found = match loaded.field {
-            Field::Protocol if plain && value == [data::TCP] => Match::Tcp,
+            Field::Protocol if plain && value == [uapi::TCP] => Match::Tcp,
             Field::State => {
                 let new = ConnTrackState::NEW.bits().to_ne_bytes();
                 let asks = op == Op::Ne && value == [0; 4] && loaded.mask.as_deref() == Some(&new);
@@ -238,7 +238,7 @@ impl Reader {
         }
         let verdict = content.find(NFTA_DATA_VERDICT)?.nested();
         self.verdict = Some(match number(&verdict, NFTA_VERDICT_CODE)? as i32 {
-            data::ACCEPT => Verdict::Accept,
+            uapi::ACCEPT => Verdict::Accept,
             NFT_RETURN => Verdict::Return,
             NFT_JUMP => {
                 let chain = verdict.find(NFTA_VERDICT_CHAIN)?.text()?;
@@ -262,7 +262,7 @@ impl Reader {
     fn nat(&mut self, data: &Attributes<'_>) -> Option<()> {
         let (register, value) = self.immediate.take()?;
         let plain = number(data, NFTA_NAT_TYPE)? == NFT_NAT_DNAT
-            && number(data, NFTA_NAT_FAMILY)? == u32::from(wire::protocol(self.family))
+            && number(data, NFTA_NAT_FAMILY)? == u32::from(netlink::protocol(self.family))
             && number(data, NFTA_NAT_REG_ADDR_MIN)? == register
             && number(data, NFTA_NAT_REG_ADDR_MAX).is_none_or(|max| max == register)
             && data.find(NFTA_NAT_REG_PROTO_MIN).is_none()
@@ -316,7 +316,7 @@ fn prefix_len(loaded: &Loaded, len: u8) -> Option<u8> {
     let Some(mask) = &loaded.mask else { return Some(len * 8) };
     let ones: u32 = mask.iter().map(|byte| byte.count_ones()).sum();
     let ones = u8::try_from(ones).ok()?;
-    (*mask == data::prefix_mask(ones, len.into())).then_some(ones)
+    (*mask == uapi::prefix_mask(ones, len.into())).then_some(ones)
 }
 
 /// An address of which the first bytes are given.

@@ -20,18 +20,18 @@ use rustables::sys::{
     NFTA_VERDICT_CODE,
 };
 
-use crate::nft::{data, wire};
+use crate::nft::{netlink, uapi};
 use crate::ruleset::{Family, InterfacePattern, Match, Op, Operand, Rule, Verdict};
 
 /// Appends a rule's expressions to the message that makes the rule.
 pub(super) fn add_expressions(message: &mut Vec<u8>, family: Family, rule: &Rule) {
-    wire::add_nested(message, NFTA_RULE_EXPRESSIONS, |bytes| {
+    netlink::add_nested(message, NFTA_RULE_EXPRESSIONS, |bytes| {
         for condition in &rule.matches {
             add_match(bytes, family, condition);
         }
         add(bytes, "counter", |data| {
-            wire::add_attribute(data, NFTA_COUNTER_BYTES, &[0; 8]);
-            wire::add_attribute(data, NFTA_COUNTER_PACKETS, &[0; 8]);
+            netlink::add_attribute(data, NFTA_COUNTER_BYTES, &[0; 8]);
+            netlink::add_attribute(data, NFTA_COUNTER_PACKETS, &[0; 8]);
         });
         add_verdict(bytes, family, &rule.verdict);
     });
@@ -40,9 +40,9 @@ pub(super) fn add_expressions(message: &mut Vec<u8>, family: Family, rule: &Rule
 /// Appends the expression of this name, with the attributes that `fill`
 /// appends.
 fn add(bytes: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
-    wire::add_nested(bytes, NFTA_LIST_ELEM, |bytes| {
-        wire::add_attribute(bytes, NFTA_EXPR_NAME, name.as_bytes());
-        wire::add_nested(bytes, NFTA_EXPR_DATA, fill);
+    netlink::add_nested(bytes, NFTA_LIST_ELEM, |bytes| {
+        netlink::add_attribute(bytes, NFTA_EXPR_NAME, name.as_bytes());
+        netlink::add_nested(bytes, NFTA_EXPR_DATA, fill);
     });
 }
 
@@ -50,7 +50,7 @@ fn add(bytes: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
 fn add_numbers(bytes: &mut Vec<u8>, name: &str, attributes: &[(u16, u32)]) {
     add(bytes, name, |data| {
         for (kind, value) in attributes {
-            wire::add_u32(data, *kind, *value);
+            netlink::add_u32(data, *kind, *value);
         }
     });
 }
@@ -60,7 +60,7 @@ fn add_match(bytes: &mut Vec<u8>, family: Family, condition: &Match) {
         // [ meta load l4proto ] [ cmp eq 6 ]
         Match::Tcp => {
             add_meta(bytes, NFT_META_L4PROTO);
-            add_cmp(bytes, Op::Eq, &[data::TCP]);
+            add_cmp(bytes, Op::Eq, &[uapi::TCP]);
         }
         // [ ct load state ] [ bitwise & new ] [ cmp neq 0 ]
         Match::NewConnection => {
@@ -70,7 +70,7 @@ fn add_match(bytes: &mut Vec<u8>, family: Family, condition: &Match) {
         }
         // [ payload load 2b @ transport header + 2 ] [ bitwise ] [ cmp | lookup ]
         Match::DestinationPort { mask, value } => {
-            add_payload(bytes, NFT_PAYLOAD_TRANSPORT_HEADER, data::PORT_OFFSET, 2);
+            add_payload(bytes, NFT_PAYLOAD_TRANSPORT_HEADER, uapi::PORT_OFFSET, 2);
             if *mask != u16::MAX {
                 add_mask(bytes, &mask.to_be_bytes());
             }
@@ -82,10 +82,10 @@ fn add_match(bytes: &mut Vec<u8>, family: Family, condition: &Match) {
         // [ payload load 4b @ network header + 16 ] [ bitwise ] [ cmp | lookup ]
         Match::DestinationAddress { op, prefix_len, value } => {
             let length = usize::from(family.address_bits() / 8);
-            let offset = data::address_offset(family);
+            let offset = uapi::address_offset(family);
             add_payload(bytes, NFT_PAYLOAD_NETWORK_HEADER, offset, length as u32);
             if *prefix_len < family.address_bits() {
-                add_mask(bytes, &data::prefix_mask(*prefix_len, length));
+                add_mask(bytes, &uapi::prefix_mask(*prefix_len, length));
             }
             match value {
                 Operand::One(IpAddr::V4(address)) => add_cmp(bytes, *op, &address.octets()),
@@ -123,9 +123,9 @@ fn add_payload(bytes: &mut Vec<u8>, base: u32, offset: u32, length: u32) {
 /// `register & mask`, which the kernel has as `(register & mask) ^ 0`.
 fn add_mask(bytes: &mut Vec<u8>, mask: &[u8]) {
     add(bytes, "bitwise", |data| {
-        wire::add_u32(data, NFTA_BITWISE_SREG, NFT_REG_1);
-        wire::add_u32(data, NFTA_BITWISE_DREG, NFT_REG_1);
-        wire::add_u32(data, NFTA_BITWISE_LEN, mask.len() as u32);
+        netlink::add_u32(data, NFTA_BITWISE_SREG, NFT_REG_1);
+        netlink::add_u32(data, NFTA_BITWISE_DREG, NFT_REG_1);
+        netlink::add_u32(data, NFTA_BITWISE_LEN, mask.len() as u32);
         add_value(data, NFTA_BITWISE_MASK, mask);
         add_value(data, NFTA_BITWISE_XOR, &[0; 16][..mask.len()]);
     });
@@ -137,8 +137,8 @@ fn add_cmp(bytes: &mut Vec<u8>, op: Op, value: &[u8]) {
         Op::Ne => NFT_CMP_NEQ,
     };
     add(bytes, "cmp", |data| {
-        wire::add_u32(data, NFTA_CMP_SREG, NFT_REG_1);
-        wire::add_u32(data, NFTA_CMP_OP, op);
+        netlink::add_u32(data, NFTA_CMP_SREG, NFT_REG_1);
+        netlink::add_u32(data, NFTA_CMP_OP, op);
         add_value(data, NFTA_CMP_DATA, value);
     });
 }
@@ -148,15 +148,15 @@ fn add_cmp(bytes: &mut Vec<u8>, op: Op, value: &[u8]) {
 fn add_lookup(bytes: &mut Vec<u8>, op: Op, set: &str) {
     assert_eq!(op, Op::Eq, "set {set} can only be compared with equal");
     add(bytes, "lookup", |data| {
-        wire::add_attribute(data, NFTA_LOOKUP_SET, set.as_bytes());
-        wire::add_u32(data, NFTA_LOOKUP_SREG, NFT_REG_1);
+        netlink::add_attribute(data, NFTA_LOOKUP_SET, set.as_bytes());
+        netlink::add_u32(data, NFTA_LOOKUP_SREG, NFT_REG_1);
     });
 }
 
 /// [ meta load iifname ] [ cmp eq ]: a whole name is compared with its padding,
 /// the beginning of one without. Every name begins with nothing.
 fn add_interface(bytes: &mut Vec<u8>, key: u32, pattern: &InterfacePattern) {
-    let mut name = [0; data::INTERFACE_NAME];
+    let mut name = [0; uapi::INTERFACE_NAME];
     let length = pattern.name.len().min(name.len() - 1);
     name[..length].copy_from_slice(&pattern.name.as_bytes()[..length]);
     let compared = if pattern.prefix { &name[..length] } else { &name };
@@ -169,7 +169,7 @@ fn add_interface(bytes: &mut Vec<u8>, key: u32, pattern: &InterfacePattern) {
 fn add_verdict(bytes: &mut Vec<u8>, family: Family, verdict: &Verdict) {
     match verdict {
         Verdict::Return => add_code(bytes, NFT_RETURN, None),
-        Verdict::Accept => add_code(bytes, data::ACCEPT, None),
+        Verdict::Accept => add_code(bytes, uapi::ACCEPT, None),
         Verdict::Jump(chain) => add_code(bytes, NFT_JUMP, Some(chain)),
         // [ immediate port ] [ redir ]
         Verdict::Redirect(port) => {
@@ -184,7 +184,7 @@ fn add_verdict(bytes: &mut Vec<u8>, family: Family, verdict: &Verdict) {
             }
             let attributes = [
                 (NFTA_NAT_TYPE, NFT_NAT_DNAT),
-                (NFTA_NAT_FAMILY, wire::protocol(family).into()),
+                (NFTA_NAT_FAMILY, netlink::protocol(family).into()),
                 (NFTA_NAT_REG_ADDR_MIN, NFT_REG_1),
             ];
             add_numbers(bytes, "nat", &attributes);
@@ -198,7 +198,7 @@ fn add_verdict(bytes: &mut Vec<u8>, family: Family, verdict: &Verdict) {
 /// [ immediate reg 1 value ]
 fn add_immediate(bytes: &mut Vec<u8>, value: &[u8]) {
     add(bytes, "immediate", |data| {
-        wire::add_u32(data, NFTA_IMMEDIATE_DREG, NFT_REG_1);
+        netlink::add_u32(data, NFTA_IMMEDIATE_DREG, NFT_REG_1);
         add_value(data, NFTA_IMMEDIATE_DATA, value);
     });
 }
@@ -206,12 +206,12 @@ fn add_immediate(bytes: &mut Vec<u8>, value: &[u8]) {
 /// [ immediate reg 0 verdict ]
 fn add_code(bytes: &mut Vec<u8>, code: i32, chain: Option<&str>) {
     add(bytes, "immediate", |data| {
-        wire::add_u32(data, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-        wire::add_nested(data, NFTA_IMMEDIATE_DATA, |data| {
-            wire::add_nested(data, NFTA_DATA_VERDICT, |verdict| {
-                wire::add_u32(verdict, NFTA_VERDICT_CODE, code as u32);
+        netlink::add_u32(data, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+        netlink::add_nested(data, NFTA_IMMEDIATE_DATA, |data| {
+            netlink::add_nested(data, NFTA_DATA_VERDICT, |verdict| {
+                netlink::add_u32(verdict, NFTA_VERDICT_CODE, code as u32);
                 if let Some(chain) = chain {
-                    wire::add_attribute(verdict, NFTA_VERDICT_CHAIN, chain.as_bytes());
+                    netlink::add_attribute(verdict, NFTA_VERDICT_CHAIN, chain.as_bytes());
                 }
             });
         });
@@ -220,5 +220,5 @@ fn add_code(bytes: &mut Vec<u8>, code: i32, chain: Option<&str>) {
 
 /// Appends a value that a register holds or is compared with.
 fn add_value(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    wire::add_nested(bytes, kind, |data| wire::add_attribute(data, NFTA_DATA_VALUE, value));
+    netlink::add_nested(bytes, kind, |data| netlink::add_attribute(data, NFTA_DATA_VALUE, value));
 }

@@ -7,9 +7,9 @@ use std::fmt;
 
 /// Shows `error: cause: cause of the cause`.
 #[derive(Debug, Clone, Copy)]
-pub struct Chain<'a>(pub &'a (dyn Error + 'a));
+pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();

@@ -14,7 +14,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
 /// How often we were undone.
 #[derive(Debug, Clone)]
-pub struct Patience {
+pub struct Backoff {
     repairs: u32,
     repaired: Option<Instant>,
     until: Option<Instant>,
@@ -30,13 +30,13 @@ pub enum Advice {
     Pause(Duration),
 }
 
-impl Default for Patience {
+impl Default for Backoff {
     fn default() -> Self {
-        Patience { repairs: 0, repaired: None, until: None, pause: FIRST_PAUSE }
+        Backoff { repairs: 0, repaired: None, until: None, pause: FIRST_PAUSE }
     }
 }
 
-impl Patience {
+impl Backoff {
     /// Our work was found undone at this time.
     pub fn undone(&mut self, now: Instant) -> Advice {
         if let Some(until) = self.until {
@@ -48,7 +48,7 @@ impl Patience {
             return Advice::Repair;
         }
         if self.repaired.is_none_or(|then| now - then >= LASTING) {
-            *self = Patience::default();
+            *self = Backoff::default();
         }
         if self.repairs >= REPAIRS {
             let pause = self.pause;
@@ -69,24 +69,24 @@ mod tests {
     #[test]
     fn five_repairs_then_ever_longer_pauses() {
         let start = Instant::now();
-        let mut patience = Patience::default();
+        let mut backoff = Backoff::default();
         for _ in 0..REPAIRS {
-            assert_eq!(patience.undone(start), Advice::Repair);
+            assert_eq!(backoff.undone(start), Advice::Repair);
         }
-        assert_eq!(patience.undone(start), Advice::Pause(FIRST_PAUSE));
+        assert_eq!(backoff.undone(start), Advice::Pause(FIRST_PAUSE));
         let half = start + FIRST_PAUSE / 2;
-        assert_eq!(patience.undone(half), Advice::Pause(FIRST_PAUSE / 2));
+        assert_eq!(backoff.undone(half), Advice::Pause(FIRST_PAUSE / 2));
         let after = start + FIRST_PAUSE;
-        assert_eq!(patience.undone(after), Advice::Repair);
-        assert_eq!(patience.undone(after), Advice::Pause(FIRST_PAUSE * 2));
+        assert_eq!(backoff.undone(after), Advice::Repair);
+        assert_eq!(backoff.undone(after), Advice::Pause(FIRST_PAUSE * 2));
     }
 
     #[test]
     fn a_repair_that_lasted_wipes_the_slate() {
         let mut now = Instant::now();
-        let mut patience = Patience::default();
+        let mut backoff = Backoff::default();
         for _ in 0..100 {
-            assert_eq!(patience.undone(now), Advice::Repair);
+            assert_eq!(backoff.undone(now), Advice::Repair);
             now += LASTING;
         }
     }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::backoff::{Advice, Backoff};
 use super::error::{NodeError, Obstacle};
 use super::files::{self, Binary};
 use super::metrics::Metrics;
-use super::patience::{Advice, Patience};
 use super::plan::{Plan, Step};
 use super::snapshot::Snapshot;
 use super::tail;
@@ -38,35 +38,35 @@ pub fn run(options: &Options) -> Result<(), NodeError> {
     if let Some(address) = &options.metrics {
         metrics.serve(address)?;
     }
-    let mut keeper = Keeper::new(options, Arc::clone(&metrics))?;
+    let mut reconciler = Reconciler::new(options, Arc::clone(&metrics))?;
     files::sweep(&options.conf_dir)?;
     if !watch.is_awake() {
-        keeper.complain("the kernel gives no inotify instance (fs.inotify.max_user_instances): looking every second instead");
+        reconciler.complain("the kernel gives no inotify instance (fs.inotify.max_user_instances): looking every second instead");
     }
-    let log = tail::start(keeper.wanted.log_file.clone(), metrics);
+    let log = tail::start(reconciler.wanted.log_file.clone(), metrics);
     let mut first = true;
     loop {
         let began = Instant::now();
-        keeper.watched().iter().for_each(|dir| watch.add(dir));
-        let next = match keeper.pass(began) {
+        reconciler.watched().iter().for_each(|dir| watch.add(dir));
+        let next = match reconciler.pass(began) {
             Ok(next) => next,
             Err(error) if first && error.is_lasting() => return Err(error),
             Err(error) => {
-                keeper.complain(&error.to_string());
+                reconciler.complain(&error.to_string());
                 TIMER
             }
         };
         first = false;
-        log.follow(keeper.wanted.log_file.clone());
+        log.follow(reconciler.wanted.log_file.clone());
         if watch.wait(next) == News::End {
-            keeper.tell("ended by a signal: binary and configuration stay in place, osm-cni uninstall removes them");
+            reconciler.tell("ended by a signal: binary and configuration stay in place, osm-cni uninstall removes them");
             return Ok(());
         }
         std::thread::sleep(BREATH.saturating_sub(began.elapsed()));
     }
 }
 
-struct Keeper<'o> {
+struct Reconciler<'o> {
     options: &'o Options,
     wanted: Wanted,
     /// The settings' text when last looked at, good or bad.
@@ -74,7 +74,7 @@ struct Keeper<'o> {
     binary: Binary,
     /// The file with our entry, and its text, as we left it.
     left: Option<(String, String)>,
-    patience: Patience,
+    backoff: Backoff,
     /// Whether the last look found all in place.
     current: bool,
     /// Since when the primary is gone.
@@ -84,14 +84,14 @@ struct Keeper<'o> {
     metrics: Arc<Metrics>,
 }
 
-impl<'o> Keeper<'o> {
+impl<'o> Reconciler<'o> {
     fn new(options: &'o Options, metrics: Arc<Metrics>) -> Result<Self, NodeError> {
-        let mut keeper = Keeper {
+        let mut reconciler = Reconciler {
             wanted: Wanted::load(options.config.as_deref())?,
             config: options.config.as_deref().map(files::settings_text).transpose()?,
             binary: Binary::new(&options.bin_dir),
             left: None,
-            patience: Patience::default(),
+            backoff: Backoff::default(),
             current: false,
             gone: None,
             said: String::new(),
@@ -99,8 +99,8 @@ impl<'o> Keeper<'o> {
             options,
             metrics,
         };
-        keeper.warn_of_settings();
-        Ok(keeper)
+        reconciler.warn_of_settings();
+        Ok(reconciler)
     }
 
     /// The directories whose changes concern us. The settings' directory is
@@ -180,7 +180,7 @@ impl<'o> Keeper<'o> {
         let what = found(snapshot, &plan);
         let hint = rival(snapshot);
         if self.was_undone(snapshot) {
-            match self.patience.undone(now) {
+            match self.backoff.undone(now) {
                 Advice::Pause(pause) => {
                     let line = format!(
                         "{} {what}: somebody keeps undoing the repair, so it rests for a while{hint}; find the program that manages this directory, or choose another --mode",
@@ -246,7 +246,7 @@ impl<'o> Keeper<'o> {
             Ok(wanted) => {
                 self.tell(&format!("{}: new settings {}", path.display(), wanted.digest));
                 self.wanted = wanted;
-                self.patience = Patience::default();
+                self.backoff = Backoff::default();
                 self.warn_of_settings();
             }
             Err(reason) => {
