@@ -1,15 +1,16 @@
 //! Debian's newest nft and iptables, beside those that this machine has.
+//! I/O: runs `scripts/newest-nft.sh`, which fetches them.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::host;
 
-/// The path of one of them. They lie where `OSM_CNI_NEWEST` says, or where
-/// `scripts/newest-nft.sh` fetched them.
+/// The path of one of the programs, from the directory that `OSM_CNI_NEWEST`
+/// names or that `scripts/newest-nft.sh` prints.
 ///
 /// # Panics
-/// Where they can't be had, with the reason.
+/// If they cannot be fetched, with the reason.
 pub(crate) fn program(name: &str) -> String {
     static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
     let programs = PROGRAMS.get_or_init(|| {
@@ -17,7 +18,7 @@ pub(crate) fn program(name: &str) -> String {
             return path.into();
         }
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/newest-nft.sh");
-        let path = host::try_run(&[script, concat!(env!("CARGO_TARGET_TMPDIR"), "/newest-nft")]);
+        let path = host::try_run(&[script]);
         let path = path.unwrap_or_else(|error| panic!("this test needs the newest nft: {error}"));
         Path::new(path.trim()).to_owned()
     });
