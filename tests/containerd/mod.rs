@@ -21,7 +21,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::support::containerd::{Containerd, Options};
+use crate::support::containerd::{Containerd, Options, Version};
 use crate::support::envoy;
 use crate::support::host::names_in;
 use crate::support::namespace::{run_inside, tables};
@@ -39,6 +39,7 @@ const PODS_V6: &str = "fd00:88::/64";
 
 /// What a test wants of its node; the rest is the sample's.
 struct Setup {
+    containerd: Version,
     cni_version: &'static str,
     subnet: &'static str,
     /// Gives pods an IPv6 address too.
@@ -54,6 +55,7 @@ struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            containerd: Version::default(),
             cni_version: "1.0.0",
             subnet: "10.88.0.0/16",
             ipv6: false,
@@ -89,7 +91,8 @@ impl Rig {
     }
 
     fn start(setup: Setup, turn: Option<MutexGuard<'static, ()>>) -> Self {
-        let node = Containerd::start(&Options { pause: setup.pause.to_owned() });
+        let options = Options { version: setup.containerd, pause: setup.pause.to_owned() };
+        let node = Containerd::start(&options);
         let networks: &[&str] = if setup.ipv6 { &[setup.subnet, PODS_V6] } else { &[setup.subnet] };
         let world = World::new(node.dir(), node.netns(), networks);
         let rig = Self { world, node, setup, _turn: turn };
