@@ -29,10 +29,12 @@ test: ## format, lints, docs, every test, and each fuzz target for 5 s
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked
 
-test-containerd: ## real pods under a real containerd, with a real Envoy
+CONTAINERD ?= installed
+
+test-containerd: ## real pods under a real containerd, with a real Envoy; CONTAINERD=newest for Debian's newest
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
-	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
+	OSM_CNI_CONTAINERD=$(CONTAINERD) OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked --test main containerd:: -- --nocapture
 
 SOAK_SECONDS ?= 600
 
