@@ -5,7 +5,7 @@
 //! a reason for a failed call.
 
 use std::error::Error;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::mem;
@@ -22,6 +22,7 @@ use crate::cni::request::Request;
 use crate::config::LogSettings;
 use crate::error_chain::ErrorChain;
 use crate::plugin::Report;
+use crate::sanitize::log_value;
 
 /// A log file of this size (in bytes) becomes `FILE.1` at the next call.
 pub const ROTATE_AT: u64 = 10 << 20;
@@ -228,7 +229,7 @@ impl CallLine {
 
 impl fmt::Display for CallLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "verb={}", Value(&self.verb))?;
+        write!(f, "verb={}", log_value(&self.verb))?;
         let texts = [
             ("container", &self.container),
             ("ifname", &self.interface),
@@ -240,7 +241,7 @@ impl fmt::Display for CallLine {
         ];
         for (key, value) in texts {
             if let Some(value) = value {
-                write!(f, " {key}={}", Value(value))?;
+                write!(f, " {key}={}", log_value(value))?;
             }
         }
         let numbers = [("rules", self.rules), ("us", self.us)];
@@ -253,42 +254,9 @@ impl fmt::Display for CallLine {
             write!(f, " code={code}")?;
         }
         if let Some(error) = &self.error {
-            write!(f, " error={}", Value(error))?;
+            write!(f, " error={}", log_value(error))?;
         }
         Ok(())
-    }
-}
-
-/// A value as it stands in a line: bare where it is a plain word, else quoted,
-/// with everything escaped that could end the quotation or the line, and cut
-/// after 600 characters.
-struct Value<'a>(&'a str);
-
-impl fmt::Display for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |byte: u8| {
-            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':' | b'@')
-        };
-        if !self.0.is_empty() && self.0.len() <= 600 && self.0.bytes().all(plain) {
-            return f.write_str(self.0);
-        }
-        let mut text: String = self.0.chars().take(600).collect();
-        if text.len() < self.0.len() {
-            text.push('…');
-        }
-        // JSON escapes quotes, backslashes and control characters; what is not
-        // ASCII is escaped by hand, since it may be a line's end elsewhere.
-        let json = serde_json::to_string(&text).unwrap_or_default();
-        if json.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-            return f.write_str(&json);
-        }
-        json.chars().try_for_each(|c| match c {
-            ' '..='~' => f.write_char(c),
-            _ => {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units).iter().try_for_each(|unit| write!(f, "\\u{unit:04x}"))
-            }
-        })
     }
 }
 

@@ -38,3 +38,4 @@ pub mod plugin;
 pub mod pod;
 pub mod policy;
 pub mod ruleset;
+pub mod sanitize;

@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::config::Lists;
-use crate::config::lists::{self, Expected, shown};
+use crate::config::lists::{self, Expected};
+use crate::sanitize;
 
 /// What the runtime told of the pod.
 #[derive(Debug, Clone, Default)]
@@ -151,7 +152,7 @@ impl<'a> Annotations<'a> {
             Ok(value) => Ok(Some((key, value))),
             Err(_) => Err(AnnotationError {
                 key: key.clone(),
-                value: shown(raw.get()),
+                value: sanitize::value(raw.get()),
                 expected: Expected::String,
             }),
         }
@@ -236,7 +237,7 @@ const LIST_ANNOTATIONS: [&str; 5] = [
 ];
 
 fn quoted(value: &str) -> String {
-    format!("\"{}\"", shown(value))
+    format!("\"{}\"", sanitize::value(value))
 }
 
 impl AddressSource<'_> {

@@ -5,11 +5,11 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
-use crate::config::lists::is_format_control;
 use crate::ruleset::eval::End;
 use crate::ruleset::{
     Elements, Family, HookPoint, InterfacePattern, List, Match, Op, Operand, Rule, Set, Verdict,
 };
+use crate::sanitize::printable;
 
 /// How wide the output is.
 pub(super) const WIDTH: usize = 80;
@@ -215,13 +215,6 @@ pub(super) fn fold(text: &str, first: usize, indent: usize) -> String {
     }
     // The lines' ends are ours, all else may be anybody's.
     lines.lines().map(printable).collect::<Vec<_>>().join("\n").replace('\u{a0}', " ")
-}
-
-/// Text of others (annotations, comments, names) without what a terminal would
-/// take for a command.
-pub(super) fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() || is_format_control(c) { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
 }
 
 /// Text that [`fold`] does not break.

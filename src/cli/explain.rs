@@ -10,11 +10,12 @@ use super::inspect::{FORMATS, Format};
 use super::installed::{self, InstalledOptions};
 use super::paint::Paint;
 use super::pod_options::{self, PodOptions};
-use super::{CliError, describe, inspect, json, mermaid, options};
+use super::{CliError, describe, inspect, json, options};
 use crate::nft::Installed;
 use crate::policy::{Decision, Enrolment};
 use crate::ruleset::eval::{self, End, Path};
 use crate::ruleset::{self, Family, Provenance, Rule, Ruleset, Set, Verdict};
+use crate::sanitize;
 
 const HELP: &str = concat!(
     "\
@@ -198,7 +199,7 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
     for (index, step) in path.steps.iter().enumerate() {
         if step.chain.name != chain {
             chain = &step.chain.name;
-            writeln!(out, "{}", paint.strong(&describe::printable(chain)))?;
+            writeln!(out, "{}", paint.strong(&sanitize::printable(chain)))?;
         }
         let decides = path.decided_by == Some(index);
         let mark = match (decides, step.matched) {
@@ -265,10 +266,10 @@ fn picture(case: &Case, path: &Path<'_>, out: &mut dyn Write) -> io::Result<()> 
     };
     writeln!(out, "flowchart TD")?;
     let mut before = "start".to_owned();
-    writeln!(out, "  start([\"{}\"])", mermaid::escaped(&case.connection.words()))?;
+    writeln!(out, "  start([\"{}\"])", sanitize::mermaid(&case.connection.words()))?;
     let mut label = String::new();
     for (index, step) in path.steps.iter().enumerate().filter(|(_, step)| step.matched) {
-        let words = mermaid::escaped(&box_of(step.rule, &step.chain.name, step.index));
+        let words = sanitize::mermaid(&box_of(step.rule, &step.chain.name, step.index));
         writeln!(out, "  {before} {label}--> step{index}[\"{words}\"]")?;
         before = format!("step{index}");
         label = match &step.rule.verdict {
@@ -277,5 +278,5 @@ fn picture(case: &Case, path: &Path<'_>, out: &mut dyn Write) -> io::Result<()> 
         };
     }
     let end = describe::end(path.end, case.connection.destination);
-    writeln!(out, "  {before} {label}--> finish([\"{}\"])", mermaid::escaped(&end))
+    writeln!(out, "  {before} {label}--> finish([\"{}\"])", sanitize::mermaid(&end))
 }

@@ -12,6 +12,7 @@ use super::view::{self, ChainView, RuleReading, RuleView, TableView};
 use super::{CliError, describe, json, mermaid, options};
 use crate::policy::Decision;
 use crate::ruleset::text;
+use crate::sanitize;
 
 const HELP: &str = concat!(
     "\
@@ -286,7 +287,7 @@ fn print_chain(
         (None, None) => String::new(),
     };
     let place = describe::fold(&place, chain.name.len(), 2);
-    writeln!(out, "{}{place}", paint.strong(&describe::printable(chain.name)))?;
+    writeln!(out, "{}{place}", paint.strong(&sanitize::printable(chain.name)))?;
     for rule in &chain.rules {
         print_rule(rule, table, widths, paint, out)?;
     }

@@ -11,11 +11,12 @@ use super::CliError;
 use super::describe;
 use super::view::{ChainView, RuleReading, RuleView, TableView};
 use crate::ruleset::{Elements, Family, Provenance, Set, TABLE, text};
+use crate::sanitize;
 
 /// Prints a document.
 pub(super) fn print(value: &Value, out: &mut dyn Write) -> Result<(), CliError> {
-    serde_json::to_writer_pretty(&mut *out, value).map_err(std::io::Error::from)?;
-    Ok(out.write_all(b"\n")?)
+    let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+    Ok(writeln!(out, "{}", sanitize::json(&text))?)
 }
 
 /// A list of tables.

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use super::describe;
 use super::view::{ChainView, RuleReading, TableView};
 use crate::ruleset::Verdict;
+use crate::sanitize;
 
 /// Prints the tables.
 pub(super) fn print(tables: &[TableView<'_>], out: &mut dyn Write) -> io::Result<()> {
@@ -29,7 +30,7 @@ pub(super) fn print(tables: &[TableView<'_>], out: &mut dyn Write) -> io::Result
 
 /// Prints a picture of nothing, and why.
 pub(super) fn nothing(reason: &str, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "flowchart TD\n  none[\"no rules: {}\"]", escaped(reason))
+    writeln!(out, "flowchart TD\n  none[\"no rules: {}\"]", sanitize::mermaid(reason))
 }
 
 fn print_chain(
@@ -38,7 +39,7 @@ fn print_chain(
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let family = table.family.as_str();
-    let mut label = format!("<b>{}</b>", escaped(chain.name));
+    let mut label = format!("<b>{}</b>", sanitize::mermaid(chain.name));
     for rule in &chain.rules {
         let line = match &rule.reading {
             RuleReading::Known(rule) => {
@@ -50,7 +51,7 @@ fn print_chain(
             RuleReading::Foreign(words) => words.clone(),
         };
         label.push_str("<br/>");
-        label.push_str(&escaped(&line));
+        label.push_str(&sanitize::mermaid(&line));
         if let Some(counter) = rule.counter {
             label.push_str(&format!(" ({} packets)", counter.packets));
         }
@@ -91,9 +92,4 @@ fn print_ways(chain: &ChainView<'_>, family: &str, out: &mut dyn Write) -> io::R
 fn id(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     format!("c_{}", name.chars().map(plain).collect::<String>())
-}
-
-pub(super) fn escaped(text: &str) -> String {
-    let text = describe::printable(text);
-    text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
 }

@@ -9,12 +9,12 @@ use serde_json::value::RawValue;
 
 use super::CniError;
 use super::request::{RequestError, SpecVersion};
-use crate::config::lists::shown_up_to;
 use crate::error_chain::ErrorChain;
 use crate::netns::NetnsError;
 use crate::nft::NftError;
 use crate::plugin::PluginError;
 use crate::policy::PolicyError;
+use crate::sanitize;
 
 /// The answer to an ADD: the previous result, unchanged down to its blanks. One
 /// without a version of its own gets the configuration's.
@@ -62,7 +62,7 @@ pub fn failure(error: &CniError, version: Option<&str>) -> String {
             .and_then(|text| Version::parse(text).ok())
             .unwrap_or_else(|| semver(newest)),
         code: code(error),
-        msg: &shown_up_to(&ErrorChain(error).to_string(), MESSAGE_MAX),
+        msg: &sanitize::message(&ErrorChain(error).to_string(), MESSAGE_MAX),
         details: remedy(error),
     })
 }

@@ -11,9 +11,9 @@ use std::path::PathBuf;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use crate::config::lists::shown;
 use crate::config::{CAPABILITY, LogSettings, RawConf};
 use crate::pod::Annotations;
+use crate::sanitize;
 
 /// The versions of the CNI specification that we speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -224,7 +224,8 @@ impl<F: Fn(&str) -> Option<OsString>> Env<'_, F> {
     }
 
     fn invalid(&mut self, variable: &'static str, value: &str, expected: &'static str) {
-        self.problems.push(EnvProblem { variable, invalid: Some((shown(value), expected)) });
+        self.problems
+            .push(EnvProblem { variable, invalid: Some((sanitize::value(value), expected)) });
     }
 
     /// A variable that must be there and fit.
@@ -298,7 +299,9 @@ impl<'a> Conf<'a> {
         let fields: BTreeMap<String, &'a RawValue> = serde_json::from_str(text).map_err(
             // where the kind is wrong, serde quotes all of the value
             |source| match source.classify() {
-                Category::Data => RequestError::Input(format!("{} is not an object", shown(text))),
+                Category::Data => {
+                    RequestError::Input(format!("{} is not an object", sanitize::value(text)))
+                }
                 _ => RequestError::Input(source.to_string()),
             },
         )?;
@@ -306,11 +309,14 @@ impl<'a> Conf<'a> {
         let version = match fields.get("cniVersion") {
             None => "0.1.0".to_owned(),
             Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
-                RequestError::Input(format!("cniVersion: {} is not a string", shown(raw.get())))
+                RequestError::Input(format!(
+                    "cniVersion: {} is not a string",
+                    sanitize::value(raw.get())
+                ))
             })?,
         };
         let known = SpecVersion::parse(&version);
-        let version = known.ok_or_else(|| RequestError::Version(shown(&version)))?;
+        let version = known.ok_or_else(|| RequestError::Version(sanitize::value(&version)))?;
         Ok(Conf { version, fields })
     }
 
@@ -334,7 +340,12 @@ impl<'a> Conf<'a> {
     fn annotations(&self) -> Result<Annotations<'a>, RequestError> {
         let object = |path: &str, raw: &'a RawValue| {
             serde_json::from_str::<Option<BTreeMap<String, &'a RawValue>>>(raw.get()).map_err(
-                |_| RequestError::Input(format!("{path}: {} is not an object", shown(raw.get()))),
+                |_| {
+                    RequestError::Input(format!(
+                        "{path}: {} is not an object",
+                        sanitize::value(raw.get())
+                    ))
+                },
             )
         };
         let Some(runtime) = self.fields.get("runtimeConfig") else {

@@ -160,36 +160,3 @@ fn parse_decimal<T: FromStr>(text: &str) -> Option<T> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| digits)
 }
-
-/// A value as messages show it: control characters escaped, cut after 64
-/// characters, so that no input can forge or flood a message.
-pub fn shown(value: &str) -> String {
-    shown_up_to(value, 64)
-}
-
-/// The same, cut after about so many characters, escapes counted as shown.
-pub fn shown_up_to(value: &str, most: usize) -> String {
-    let mut out = String::new();
-    let mut length = 0;
-    for c in value.chars() {
-        if length >= most {
-            out.push('…');
-            break;
-        }
-        if c.is_control() || is_format_control(c) {
-            let escaped = c.escape_default();
-            length += escaped.len();
-            out.extend(escaped);
-        } else {
-            length += 1;
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// Invisible characters that change how the text around them is shown: line
-/// separators, and the overrides of the writing direction.
-pub fn is_format_control(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
-}

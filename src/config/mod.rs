@@ -20,6 +20,7 @@ use log::LevelFilter;
 use serde_json::value::RawValue;
 use twox_hash::XxHash64;
 
+use crate::sanitize;
 pub use lists::{Lists, PortRange};
 pub use read::ConfigError;
 use read::{Fields, Object, Reader};
@@ -334,7 +335,7 @@ impl<'a> RawConf<'a> {
         let mut warnings: Vec<String> = unknown
             .by_ref()
             .take(WARNINGS_MAX)
-            .map(|field| format!("unknown field {} is ignored", lists::shown(&field)))
+            .map(|field| format!("unknown field {} is ignored", sanitize::value(&field)))
             .collect();
         match unknown.count() {
             0 => {}

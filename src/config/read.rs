@@ -12,8 +12,9 @@ use serde::de::{Deserialize, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::lists::{Expected, shown};
+use super::lists::Expected;
 use super::scalar::Scalar;
+use crate::sanitize;
 
 /// A field of the settings with a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +59,7 @@ impl<'a> Reader<'a> {
         if let Some(index) = index {
             path.push_str(&format!("[{index}]"));
         }
-        ConfigError { path, value: shown(value), expected }
+        ConfigError { path, value: sanitize::value(value), expected }
     }
 
     /// None if missing.
@@ -248,7 +249,7 @@ mod tests {
             let json = format!(r#"["a", "b", {wrong}, null]"#);
             let raw: &RawValue = serde_json::from_str(&json).expect("JSON");
             let error = Reader::new("names", Some(raw)).list(Scalar::text).expect_err(wrong);
-            assert_eq!((error.path.as_str(), error.value), ("names[2]", shown(wrong)));
+            assert_eq!((error.path.as_str(), error.value), ("names[2]", sanitize::value(wrong)));
         }
         let raw: &RawValue = serde_json::from_str(r#"["a", "\u0062"]"#).expect("JSON");
         let names = Reader::new("names", Some(raw)).list(Scalar::text);

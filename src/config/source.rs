@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::lists::{Expected, shown};
+use super::lists::Expected;
 use super::{CAPABILITY, Checked, ConfigError, PLUGIN_TYPE, RawConf};
+use crate::sanitize;
 
 /// Our entry as it stands, or will stand, in a conflist: the settings object,
 /// kept as JSON text.
@@ -51,7 +52,7 @@ impl Entry {
     pub fn from_config_text(text: &str) -> Result<Self, SourceError> {
         let fields = match serde_json::from_str(text)? {
             Value::Object(fields) => fields,
-            other => return Err(SourceError::NoObject(shown(&other.to_string()))),
+            other => return Err(SourceError::NoObject(sanitize::value(&other.to_string()))),
         };
         if let Some(plugins) = fields.get("plugins") {
             let plugins = plugins.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -82,7 +83,7 @@ impl Entry {
                 Some(other) => {
                     return Err(ConfigError {
                         path: format!("spec.{name}"),
-                        value: shown(&other.to_string()),
+                        value: sanitize::value(&other.to_string()),
                         expected: Expected::Object,
                     });
                 }

@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::error::NodeError;
 use crate::journal::CallLine;
+use crate::sanitize;
 
 /// Upper bounds of the latency histogram's buckets, in microseconds.
 const BUCKETS: [u64; 10] =
@@ -109,7 +110,8 @@ impl Metrics {
         let mut text = String::new();
         head(&mut text, "osm_cni_calls_total", "counter", "Calls of the plugin, from its log.");
         for ((verb, result, reason), count) in &numbers.calls {
-            let (verb, result, reason) = (escape(verb), escape(result), escape(reason));
+            let (verb, result, reason) =
+                (sanitize::label(verb), sanitize::label(result), sanitize::label(reason));
             let _ = writeln!(
                 text,
                 "osm_cni_calls_total{{verb=\"{verb}\",result=\"{result}\",reason=\"{reason}\"}} {count}"
@@ -118,7 +120,7 @@ impl Metrics {
         let name = "osm_cni_call_duration_seconds";
         head(&mut text, name, "histogram", "How long the calls took.");
         for (verb, latency) in &numbers.latency {
-            latency.print(&mut text, name, &escape(verb));
+            latency.print(&mut text, name, &sanitize::label(verb));
         }
         let name = "osm_cni_entry_in_place";
         head(&mut text, name, "gauge", "1 if binary and configuration are in place and current.");
@@ -139,7 +141,7 @@ impl Metrics {
         let _ = writeln!(text, "{name} {}", numbers.repairs);
         let name = "osm_cni_settings_info";
         head(&mut text, name, "gauge", "The digest of the settings in force.");
-        let _ = writeln!(text, "{name}{{digest=\"{}\"}} 1", escape(&numbers.digest));
+        let _ = writeln!(text, "{name}{{digest=\"{}\"}} 1", sanitize::label(&numbers.digest));
         text
     }
 
@@ -215,18 +217,4 @@ impl Latency {
 
 fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-}
-
-/// A label's value, as the format wants it, and not longer than a word is.
-fn escape(value: &str) -> String {
-    let mut text = String::new();
-    for c in value.chars().take(64) {
-        match c {
-            '\\' => text.push_str("\\\\"),
-            '"' => text.push_str("\\\""),
-            '\n' => text.push_str("\\n"),
-            c => text.push(c),
-        }
-    }
-    text
 }

@@ -23,7 +23,7 @@ const NAMES: [&str; 6] = [
 
 /// Whatever it is that is wrong, the message is one short line.
 fn is_presentable(message: &str) -> bool {
-    message.chars().count() < 400 && !message.contains(char::is_control)
+    message.chars().count() < 400 && !message.contains(osm_cni::sanitize::is_unprintable)
 }
 
 fn read(annotations: &Value) -> Result<usize, String> {
