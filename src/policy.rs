@@ -19,7 +19,7 @@ use crate::pod::{AnnotationError, Annotations, Injection, PodAddresses, PodFacts
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
     /// Which generation of OSM's chains.
-    pub layout: Layout,
+    pub layout: &'static Layout,
     /// The proxy's uid and ports.
     pub proxy: Proxy,
     /// What IPv6 traffic gets.

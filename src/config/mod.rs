@@ -7,6 +7,7 @@
 //! Pure.
 
 pub mod lists;
+pub mod profile;
 mod read;
 mod scalar;
 mod source;
@@ -22,6 +23,8 @@ use twox_hash::XxHash64;
 
 use crate::sanitize;
 pub use lists::{Lists, PortRange};
+use profile::{FSM_LAYOUT, OSM_V0, OSM_V1};
+pub use profile::{Layout, Profile};
 pub use read::ConfigError;
 use read::{Fields, Object, Reader};
 use scalar::Scalar;
@@ -37,7 +40,7 @@ pub const PLUGIN_TYPE: &str = "osm-cni";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Which generation of OSM's chains.
-    pub layout: Layout,
+    pub layout: &'static Layout,
     /// The proxy's uid and ports.
     pub proxy: Proxy,
     /// What IPv6 traffic gets.
@@ -63,15 +66,6 @@ pub struct Selection {
     pub pod_exclusions: PodExclusions,
     /// What our annotations begin with, before the slash.
     pub annotation_prefix: String,
-}
-
-/// `ruleset`: the generation of OSM's chains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// `osm-v0`: the chains of OSM's first releases.
-    OsmV0,
-    /// `osm-v1`: the chains of OSM 1.x.
-    OsmV1,
 }
 
 /// `proxy`: the sidecar's uid and ports.
@@ -247,9 +241,11 @@ impl<'a> RawConf<'a> {
     pub fn check(&self) -> Result<Settings, ConfigError> {
         self.reader("logLevel").one_of(&LEVELS)?;
         self.reader(LOG_FILE).optional(Scalar::optional_path)?;
-        let layout = self
-            .reader("ruleset")
-            .one_of(&[("osm-v0", Layout::OsmV0), ("osm-v1", Layout::OsmV1)])?;
+        let layout = self.reader("ruleset").one_of(&[
+            ("osm-v0", &OSM_V0),
+            ("osm-v1", &OSM_V1),
+            ("fsm", &FSM_LAYOUT),
+        ])?;
         let sidecar = self.reader("sidecar").fields()?;
         let sidecar = Object { name: "sidecar", fields: &sidecar };
         Ok(Settings {
@@ -268,7 +264,7 @@ impl<'a> RawConf<'a> {
         })
     }
 
-    fn proxy(&self, layout: Layout) -> Result<Proxy, ConfigError> {
+    fn proxy(&self, layout: &Layout) -> Result<Proxy, ConfigError> {
         let proxy = self.reader("proxy").fields()?;
         let proxy = Object { name: "proxy", fields: &proxy };
         let port = |field, default| {
@@ -282,7 +278,7 @@ impl<'a> RawConf<'a> {
             inbound_bypass_ports: proxy
                 .field("inboundBypassPorts")
                 .list(Scalar::port_range)?
-                .unwrap_or_else(|| layout.inbound_bypass_ports()),
+                .unwrap_or_else(|| layout.bypass_ranges()),
         })
     }
 
@@ -371,26 +367,6 @@ impl<'a> RawConf<'a> {
 impl Default for LogSettings {
     fn default() -> Self {
         RawConf::default().log()
-    }
-}
-
-impl Layout {
-    /// The ports of the proxy that OSM of this generation reaches directly:
-    /// metrics, then the health checks.
-    fn inbound_bypass_ports(self) -> Vec<PortRange> {
-        let ports: &[u16] = match self {
-            Layout::OsmV0 => &[15010, 15901, 15902, 15903],
-            Layout::OsmV1 => &[15010, 15901, 15902, 15903, 15904],
-        };
-        ports.iter().filter_map(|port| PortRange::new(*port, *port)).collect()
-    }
-
-    /// The word in the settings.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Layout::OsmV0 => "osm-v0",
-            Layout::OsmV1 => "osm-v1",
-        }
     }
 }
 

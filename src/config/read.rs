@@ -109,10 +109,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One of these words; the first if missing.
-    pub(super) fn one_of<T: Copy>(
-        self,
-        words: &'static [(&'static str, T)],
-    ) -> Result<T, ConfigError> {
+    pub(super) fn one_of<T: Copy>(self, words: &[(&'static str, T)]) -> Result<T, ConfigError> {
         let found = self.optional(|value| value.word(words))?;
         Ok(found.unwrap_or(words[0].1))
     }

@@ -17,6 +17,7 @@ use super::{
     Chain, ChainKind, Elements, Family, Hook, HookPoint, InterfacePattern, List, Match, Op,
     Operand, Origin, Provenance, Rule, Ruleset, Set, Table, Verdict,
 };
+use crate::config::profile::ChainNames;
 use crate::config::{Ipv6Mode, Lists, PortRange};
 use crate::policy::Policy;
 
@@ -33,14 +34,6 @@ const PRIORITY_FILTER: i32 = 0;
 /// (`nft_bitmap_insert` in `net/netfilter/nft_set_bitmap.c`): ten thousand in
 /// one set take a third of a second.
 const PORTS_PER_SET: usize = 128;
-
-/// The names that a generation of chains goes by.
-pub(super) struct Names {
-    pub(super) inbound: &'static str,
-    pub(super) in_redirect: &'static str,
-    pub(super) outbound: &'static str,
-    pub(super) out_redirect: &'static str,
-}
 
 /// What becomes of a connection that is the proxy's business.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,16 +54,13 @@ pub(super) struct Builder<'a> {
 
 /// The tables of a policy: IPv4's, and IPv6's unless it is bypassed. The
 /// generations of chains differ in their names and in the outbound story.
-pub(super) fn tables(
-    policy: &Policy,
-    names: &Names,
-    outbound: impl Fn(&mut Builder<'_>) -> Chain,
-) -> Ruleset {
+pub(super) fn tables(policy: &Policy, outbound: impl Fn(&mut Builder<'_>) -> Chain) -> Ruleset {
     let ipv6 = match policy.ipv6 {
         Ipv6Mode::Bypass => None,
         Ipv6Mode::Redirect => Some((Family::Ip6, Treatment::Redirect)),
         Ipv6Mode::Reject => Some((Family::Ip6, Treatment::Reject)),
     };
+    let names = &policy.layout.chains;
     let wanted = [(Family::Ip, Treatment::Redirect)].into_iter().chain(ipv6);
     let tables = wanted.map(|(family, treatment)| {
         let mut table = Builder { policy, family, treatment, sets: Vec::new() };
@@ -89,7 +79,7 @@ pub(super) fn tables(
 
 impl<'a> Builder<'a> {
     /// `PREROUTING`: what arrives at the pod goes to the inbound chain.
-    fn prerouting(&self, names: &Names) -> Chain {
+    fn prerouting(&self, names: &ChainNames) -> Chain {
         let mut rules = Vec::new();
         if self.treatment == Treatment::Reject {
             // iifname "lo" return: a nat chain never sees here what was sent
@@ -101,7 +91,7 @@ impl<'a> Builder<'a> {
     }
 
     /// `OUTPUT`: what the pod sends goes to the outbound chain.
-    fn output(&self, names: &Names) -> Chain {
+    fn output(&self, names: &ChainNames) -> Chain {
         let pod_ip = match self.family {
             Family::Ip => self.policy.pod_ipv4().map(IpAddr::V4),
             Family::Ip6 => self.policy.pod_ipv6().map(IpAddr::V6),
@@ -124,7 +114,7 @@ impl<'a> Builder<'a> {
 
     /// The inbound story: exclusions and the proxy's own ports pass, all else
     /// is the proxy's.
-    fn inbound(&mut self, names: &Names) -> Chain {
+    fn inbound(&mut self, names: &ChainNames) -> Chain {
         let mut rules = Vec::new();
         for (lists, origin) in self.authors() {
             // tcp dport @inbound_ports_mesh return: excluded by a list
@@ -147,14 +137,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Where inbound connections are handed to the proxy.
-    fn in_redirect(&self, names: &Names) -> Chain {
+    fn in_redirect(&self, names: &ChainNames) -> Chain {
         // meta l4proto tcp redirect to :15003
         let to_proxy = rule([Match::Tcp], self.to_proxy(self.policy.proxy.inbound_port));
         chain(names.in_redirect, vec![to_proxy])
     }
 
     /// Where outbound connections are handed to the proxy.
-    fn out_redirect(&self, names: &Names) -> Chain {
+    fn out_redirect(&self, names: &ChainNames) -> Chain {
         let proxy = &self.policy.proxy;
         let admin = port_match(16, Operand::One(proxy.admin_port));
         let rules = vec![
@@ -169,7 +159,7 @@ impl<'a> Builder<'a> {
     /// The end of the outbound story. With an inclusion list only its ranges
     /// are the proxy's, in a family that it does not name none; without one
     /// all is.
-    pub(super) fn end_of_outbound(&mut self, names: &Names) -> Vec<Rule> {
+    pub(super) fn end_of_outbound(&mut self, names: &ChainNames) -> Vec<Rule> {
         let jump = Verdict::Jump(names.out_redirect.into());
         let authors = self.authors();
         if authors.iter().all(|(lists, _)| lists.included_ranges.is_empty()) {

@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::config::Layout;
+use crate::config::profile::RuleOrder;
 use crate::policy::Policy;
 
 pub use set::{Elements, Set};
@@ -245,9 +245,9 @@ pub enum Origin {
 
 /// Builds the rules that a policy asks for.
 pub fn build(policy: &Policy, owner: Option<&Owner>) -> Ruleset {
-    let mut ruleset = match policy.layout {
-        Layout::OsmV0 => osm_v0::build(policy),
-        Layout::OsmV1 => osm_v1::build(policy),
+    let mut ruleset = match policy.layout.order {
+        RuleOrder::V0 => osm_v0::build(policy),
+        RuleOrder::V1 => osm_v1::build(policy),
     };
     for table in &mut ruleset.tables {
         table.owner = owner.cloned();

@@ -2,25 +2,19 @@
 //!
 //! Pure.
 
-use super::builder::{Builder, Names, chain, rule, tables};
+use super::builder::{Builder, chain, rule, tables};
 use super::{Chain, Match, Op, Ruleset, Verdict};
 use crate::policy::Policy;
 
-const NAMES: Names = Names {
-    inbound: "PROXY_INBOUND",
-    in_redirect: "PROXY_IN_REDIRECT",
-    outbound: "PROXY_OUTPUT",
-    out_redirect: "PROXY_REDIRECT",
-};
-
 /// The rules that a policy asks for.
 pub(super) fn build(policy: &Policy) -> Ruleset {
-    tables(policy, &NAMES, outbound)
+    tables(policy, outbound)
 }
 
 /// The outbound story: exclusions pass, then the proxy's own packets and what
 /// stays inside the pod; all else is the proxy's.
 fn outbound(table: &mut Builder<'_>) -> Chain {
+    let names = &table.policy.layout.chains;
     let mut rules = table.outbound_ports();
     rules.extend(table.outbound_ranges());
     rules.extend(table.outbound_uids());
@@ -30,6 +24,6 @@ fn outbound(table: &mut Builder<'_>) -> Chain {
     rules.push(rule([table.proxy_uid(Op::Eq)], Verdict::Return));
     // ip daddr 127.0.0.1 return: containers of the pod talk among themselves
     rules.push(rule([table.loopback_address(Op::Eq)], Verdict::Return));
-    rules.extend(table.end_of_outbound(&NAMES));
-    chain(NAMES.outbound, rules)
+    rules.extend(table.end_of_outbound(names));
+    chain(names.outbound, rules)
 }

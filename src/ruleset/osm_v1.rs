@@ -4,25 +4,19 @@
 //!
 //! Pure.
 
-use super::builder::{Builder, LOOPBACK, Names, chain, rule, tables};
+use super::builder::{Builder, LOOPBACK, chain, rule, tables};
 use super::{Chain, Match, Op, Ruleset, Verdict};
 use crate::policy::Policy;
 
-const NAMES: Names = Names {
-    inbound: "OSM_PROXY_INBOUND",
-    in_redirect: "OSM_PROXY_IN_REDIRECT",
-    outbound: "OSM_PROXY_OUTBOUND",
-    out_redirect: "OSM_PROXY_OUT_REDIRECT",
-};
-
 /// The rules that a policy asks for.
 pub(super) fn build(policy: &Policy) -> Ruleset {
-    tables(policy, &NAMES, outbound)
+    tables(policy, outbound)
 }
 
 /// The outbound story: what stays inside the pod first, then the proxy's own
 /// packets, then exclusions; all else is the proxy's.
 fn outbound(table: &mut Builder<'_>) -> Chain {
+    let names = &table.policy.layout.chains;
     let lo = || Match::OutputInterface(LOOPBACK);
     let mut rules = vec![
         // oifname "lo" ip daddr != 127.0.0.1 meta skuid 1500 jump
@@ -30,7 +24,7 @@ fn outbound(table: &mut Builder<'_>) -> Chain {
         // address, and the proxy brings that in as any other caller's
         rule(
             [lo(), table.loopback_address(Op::Ne), table.proxy_uid(Op::Eq)],
-            Verdict::Jump(NAMES.in_redirect.into()),
+            Verdict::Jump(names.in_redirect.into()),
         ),
         // oifname "lo" meta skuid != 1500 return: inside the pod
         rule([lo(), table.proxy_uid(Op::Ne)], Verdict::Return),
@@ -44,6 +38,6 @@ fn outbound(table: &mut Builder<'_>) -> Chain {
     rules.extend(table.interfaces(Match::OutputInterface));
     rules.extend(table.outbound_ranges());
     rules.extend(table.outbound_ports());
-    rules.extend(table.end_of_outbound(&NAMES));
-    chain(NAMES.outbound, rules)
+    rules.extend(table.end_of_outbound(names));
+    chain(names.outbound, rules)
 }

@@ -22,8 +22,8 @@ fn with(mut conf: Value, path: &str, value: Value) -> Value {
 fn a_wrong_setting_is_named_with_its_path_and_value() {
     let long = "x".repeat(100_000);
     let cases = [
-        ("ruleset", json!("osm-v2"), "ruleset: \"osm-v2\" is not one of osm-v0, osm-v1"),
-        ("ruleset", json!(0), "ruleset: 0 is not one of osm-v0, osm-v1"),
+        ("ruleset", json!("osm-v2"), "ruleset: \"osm-v2\" is not one of osm-v0, osm-v1, fsm"),
+        ("ruleset", json!(0), "ruleset: 0 is not one of osm-v0, osm-v1, fsm"),
         ("ruleset", json!("ösm"), "ruleset: \"ösm\" is not one of"),
         ("traffic", json!([]), "traffic: [] is not an object"),
         (
