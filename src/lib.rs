@@ -29,6 +29,7 @@ pub mod cli;
 pub mod cni;
 pub mod config;
 pub mod error_chain;
+pub mod interface;
 pub mod journal;
 pub mod kubelet;
 pub mod netns;

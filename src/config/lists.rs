@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use ipnetwork::IpNetwork;
 
-use crate::ruleset::InterfacePattern;
+use crate::interface::InterfacePattern;
 
 /// The five kinds of exclusions, and the inclusion, from one author.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

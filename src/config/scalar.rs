@@ -11,7 +11,7 @@ use ipnetwork::IpNetwork;
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::lists::{self, Expected, PortRange};
-use crate::ruleset::InterfacePattern;
+use crate::interface::InterfacePattern;
 
 /// A value, as far as any field may have it.
 #[derive(Debug)]

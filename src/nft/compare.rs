@@ -240,9 +240,7 @@ fn rules(family: Family, chain: &Chain, other: &InstalledChain) -> Result<(), Di
 /// A rule's parts without what matches every packet.
 fn canonical(rule: &Rule) -> impl Iterator<Item = (Option<&Match>, &Verdict, Option<&str>)> + '_ {
     let all = |condition: &&Match| match condition {
-        Match::InputInterface(pattern) | Match::OutputInterface(pattern) => {
-            !(pattern.prefix && pattern.name.is_empty())
-        }
+        Match::InputInterface(pattern) | Match::OutputInterface(pattern) => !pattern.matches_all(),
         _ => true,
     };
     let matches = rule.matches.iter().filter(all).map(Some).chain([None]);

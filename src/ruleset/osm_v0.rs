@@ -1,20 +1,13 @@
-//! `osm-v0`: the chains of the reference document, OSM's first releases.
+//! The outbound chain of `osm-v0`: exclusions pass, then the proxy's own packets
+//! and what stays inside the pod; the rest goes to the proxy.
 //!
 //! Pure.
 
-use super::builder::{Builder, chain, rule, tables};
-use super::{Chain, Match, Op, Ruleset, Verdict};
-use crate::policy::Policy;
+use super::builder::{Builder, chain, rule};
+use super::{Chain, Match, Op, Verdict};
 
-/// The rules that a policy asks for.
-pub(super) fn build(policy: &Policy) -> Ruleset {
-    tables(policy, outbound)
-}
-
-/// The outbound story: exclusions pass, then the proxy's own packets and what
-/// stays inside the pod; all else is the proxy's.
-fn outbound(table: &mut Builder<'_>) -> Chain {
-    let names = &table.policy.layout.chains;
+/// Builds the chain.
+pub(super) fn outbound(table: &mut Builder<'_>) -> Chain {
     let mut rules = table.outbound_ports();
     rules.extend(table.outbound_ranges());
     rules.extend(table.outbound_uids());
@@ -22,8 +15,8 @@ fn outbound(table: &mut Builder<'_>) -> Chain {
     rules.extend(table.interfaces(Match::OutputInterface));
     // meta skuid 1500 return: the proxy's own packets pass
     rules.push(rule([table.proxy_uid(Op::Eq)], Verdict::Return));
-    // ip daddr 127.0.0.1 return: containers of the pod talk among themselves
+    // ip daddr 127.0.0.1 return: the pod's containers reach each other directly
     rules.push(rule([table.loopback_address(Op::Eq)], Verdict::Return));
-    rules.extend(table.end_of_outbound(names));
-    chain(names.outbound, rules)
+    rules.extend(table.end_of_outbound());
+    chain(table.names().outbound, rules)
 }

@@ -157,7 +157,9 @@ because     its address is excluded, outbound ranges: mesh config
 decided by  rule 2 of PROXY_OUTPUT
 
 OUTPUT
-  ->  1  jump PROXY_OUTPUT  tcp
+  no  1  redirect to port 15001  to 127.0.2.1, tcp dport 15099, not uid 1500
+                                 [validate]
+  ->  2  jump PROXY_OUTPUT  tcp
 PROXY_OUTPUT
   no  1  return  tcp dport 6379, 7070  [outbound ports: mesh config]
   =>  2  return  to 1.1.1.1  [outbound ranges: mesh config]

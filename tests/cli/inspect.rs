@@ -54,7 +54,8 @@ fn known_traffic_is_counted_on_the_right_rules() {
         ]
     );
     assert_eq!(of("PROXY_REDIRECT")[0], counted("tcp", 1));
-    assert_eq!(of("OUTPUT")[0], counted("tcp", 15));
+    let probe = counted("to 127.0.2.1, tcp dport 15099, not uid 1500", 0);
+    assert_eq!(of("OUTPUT"), [probe, counted("tcp", 15)]);
     assert_eq!(of("PROXY_INBOUND")[1], counted("tcp dport 15901", 6));
 }
 

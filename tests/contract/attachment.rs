@@ -34,17 +34,22 @@ fn the_documents_rules_are_listed_as_the_golden_says() {
 }
 
 #[test]
-fn osm_v1_is_listed_as_the_golden_says() {
-    let netns = TestNetns::new();
-    let mut conf = document("1.0.0");
-    conf["ruleset"] = json!("osm-v1");
-    conf["ipv6"] = json!("reject");
-    conf["sidecar"] = json!({"localProxyMode": "PodIP"});
-    conf["traffic"]["networkInterfaceExclusionList"] = json!(["net1", "dummy+"]);
-    conf["traffic"]["outboundIPRangeInclusionList"] = json!(["10.0.0.0/8", "2001:db8::/32"]);
-    call("ADD", &netns, &conf).ok();
-    assert_eq!(listing(&netns), include_str!("../golden/osm-v1.nft"));
-    call("CHECK", &netns, &conf).ok();
+fn osm_v1_and_fsm_are_listed_as_their_goldens_say() {
+    for (ruleset, golden) in [
+        ("osm-v1", include_str!("../golden/osm-v1.nft")),
+        ("fsm", include_str!("../golden/fsm.nft")),
+    ] {
+        let netns = TestNetns::new();
+        let mut conf = document("1.0.0");
+        conf["ruleset"] = json!(ruleset);
+        conf["ipv6"] = json!("reject");
+        conf["sidecar"] = json!({"localProxyMode": "PodIP"});
+        conf["traffic"]["networkInterfaceExclusionList"] = json!(["net1", "dummy+"]);
+        conf["traffic"]["outboundIPRangeInclusionList"] = json!(["10.0.0.0/8", "2001:db8::/32"]);
+        call("ADD", &netns, &conf).ok();
+        assert_eq!(listing(&netns), golden);
+        call("CHECK", &netns, &conf).ok();
+    }
 }
 
 #[test]

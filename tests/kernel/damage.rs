@@ -196,7 +196,7 @@ fn another_layout_needs_its_base_chains_and_redirects_only() {
     let found = load(15001, "output");
     assert_eq!(other_layout(&expected, &found), Ok(()));
     let difference = exact(&expected, &found).expect_err("found");
-    assert_eq!(difference.to_string(), "table ip osm has layout 7 instead of 1");
+    assert_eq!(difference.to_string(), "table ip osm has layout 7 instead of 2");
     let difference = other_layout(&expected, &load(15009, "output")).expect_err("found");
     assert_eq!(difference.to_string(), "table ip osm: no rule redirects to port 15001");
     let difference = other_layout(&expected, &load(15001, "input")).expect_err("found");

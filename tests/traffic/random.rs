@@ -251,8 +251,12 @@ impl Random {
 /// Whether somebody answers there: no multicast, no broadcast, nothing that
 /// means "this network", and neither the world's own end of a link nor a
 /// neighbour that is not there.
+/// Nor the destination of the probe rule, which OSM's own rules do not have.
 fn reachable(connection: &Connection) -> bool {
     let to = connection.to.ip();
+    if connection.to == SocketAddr::V4(osm_cni::ruleset::PROBE) {
+        return false;
+    }
     if is_local(to) {
         let broadcast = [[127, 0, 0, 0], [127, 255, 255, 255]].map(IpAddr::from);
         return !broadcast.contains(&to)

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 
 use crate::ruleset::{
     Chain, ChainKind, Elements, Family, Hook, HookPoint, InterfacePattern, Match, Op, Operand,
-    Rule, Ruleset, Table, Verdict,
+    Provenance, Rule, Ruleset, Table, Verdict,
 };
 
 /// Prints one family's table as its `-restore` program loads it; nothing if
@@ -72,7 +72,7 @@ fn print_rules(table: &Table, chain: &Chain, out: &mut impl Write) -> io::Result
     while let Some(first) = rest.first() {
         // The ports of one list: single ones in a set, ranges in blocks.
         let run = match destination_port(first) {
-            Some(_) if first.comment.is_some() => {
+            Some(_) if is_listed(first) => {
                 rest.iter().take_while(|rule| same_but_port(first, rule)).count()
             }
             _ => 1,
@@ -103,7 +103,7 @@ fn print_list(
             Match::Tcp => continue,
             Match::DestinationPort { .. } => {
                 let intervals = port_intervals(table, list)?;
-                if first.comment.is_some() { multiport(&intervals) } else { dport(&intervals) }
+                if is_listed(first) { multiport(&intervals) } else { dport(&intervals) }
             }
             other => options(table, other)?,
         };
@@ -125,6 +125,11 @@ fn print_list(
 
 fn destination_port(rule: &Rule) -> Option<&Match> {
     rule.matches.iter().find(|m| matches!(m, Match::DestinationPort { .. }))
+}
+
+/// Whether a rule comes from a list.
+fn is_listed(rule: &Rule) -> bool {
+    rule.comment.as_deref().and_then(Provenance::parse).is_some()
 }
 
 fn same_but_port(a: &Rule, b: &Rule) -> bool {
