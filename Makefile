@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -102,6 +102,10 @@ lint: ## format, clippy, docs, dependencies and shell scripts
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	shellcheck scripts/*.sh tests/support/*.sh tests/kind/*.sh .ci/run
 	@$(MAKE) --no-print-directory deny
+
+lint-install: ## manifests, chart and workflows, by helm, kubeconform and actionlint; needs Go
+	@scripts/needs.sh lint-install
+	scripts/lint-install.sh
 
 bench: ## how long it takes, beside what it replaces and the floors below
 	@scripts/needs.sh bench

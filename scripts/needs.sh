@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|lint|demo|bench|test|fuzz
+# Usage: scripts/needs.sh build|lint|lint-install|demo|bench|test|fuzz
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
@@ -19,11 +19,12 @@ test=("${demo[@]}" "${lint[@]}" "${fuzz[@]}" iptables containerd runc conntrack 
 case "${1:-}" in
     build) packages=("${build[@]}") ;;
     lint) packages=("${lint[@]}") ;;
+    lint-install) packages=(python3) ;;
     demo) packages=("${demo[@]}") ;;
     bench) packages=("${bench[@]}") ;;
     test) packages=("${test[@]}") ;;
     fuzz) packages=("${fuzz[@]}") ;;
-    *) echo "usage: $0 build|lint|demo|bench|test|fuzz" >&2; exit 2 ;;
+    *) echo "usage: $0 build|lint|lint-install|demo|bench|test|fuzz" >&2; exit 2 ;;
 esac
 
 die() {
@@ -39,7 +40,7 @@ for package in "${packages[@]}"; do
     [ "$status" = installed ] || missing+=("$package")
 done
 
-if [[ $1 != @(build|lint|fuzz) && $(id -u) != 0 ]]; then
+if [[ $1 != @(build|lint|lint-install|fuzz) && $(id -u) != 0 ]]; then
     die "make $1 must run as root: it makes network namespaces and sets rules in them${missing[*]:+; it would also install: ${missing[*]}}"
 fi
 [ ${#missing[@]} = 0 ] && exit 0

@@ -8,9 +8,11 @@
 mod cli;
 mod containerd;
 mod contract;
+mod docs;
 mod faults;
 mod hostile;
 mod kernel;
 mod node;
+mod packaging;
 mod support;
 mod traffic;

@@ -4,8 +4,7 @@
 mod explain;
 mod inspect;
 mod manners;
-mod node;
-mod readme;
+pub(crate) mod node;
 mod render;
 mod validate;
 

@@ -1,34 +1,26 @@
-//! The README's section on troubleshooting: every command in it is run, and
-//! prints what is quoted. In a block marked `console`, a line that begins with
-//! `$ osm-cni` is a command (a `\` at its end goes on), the lines up to the next
-//! `$` are its output, and a line of `...` stands for any lines. Commands of
-//! other programs are passed over: they need a cluster.
+//! `docs/troubleshoot.md`: every command of osm-cni in it is run, and prints what
+//! is quoted. In a block marked `console`, a line that begins with `$ osm-cni` is
+//! a command (a `\` at its end continues it), the lines up to the next `$` are
+//! its output, and a line of `...` stands for any lines. Commands of other
+//! programs need a cluster and are not run.
 
 use serde_json::json;
 
-use super::node::{Node, document};
+use super::Page;
+use crate::cli::node::{Node, document};
 use crate::support::host;
-
-const SECTION: &str = "## Troubleshooting";
 
 struct Quoted {
     command: String,
     output: Vec<String>,
 }
 
-/// The commands of a section, in order.
-fn quoted(markdown: &str) -> Vec<Quoted> {
+/// The commands of a page, in order.
+fn quoted(page: &Page) -> Vec<Quoted> {
     let mut all: Vec<Quoted> = Vec::new();
-    let mut section = false;
-    let mut block: Option<bool> = None;
-    for line in markdown.lines() {
-        match block {
-            None if line.starts_with("```") => block = Some(section && line == "```console"),
-            None if line.starts_with("## ") => section = line == SECTION,
-            None => {}
-            Some(_) if line == "```" => block = None,
-            Some(false) => {}
-            Some(true) => match (line.strip_prefix("$ "), all.last_mut()) {
+    for block in page.blocks().into_iter().filter(|block| block.info == "console") {
+        for line in block.lines {
+            match (line.strip_prefix("$ "), all.last_mut()) {
                 (Some(command), _) => {
                     all.push(Quoted { command: command.to_owned(), output: Vec::new() });
                 }
@@ -36,9 +28,9 @@ fn quoted(markdown: &str) -> Vec<Quoted> {
                     last.command.pop();
                     last.command.push_str(line.trim_start());
                 }
-                (None, Some(last)) => last.output.push(line.to_owned()),
+                (None, Some(last)) => last.output.push(line),
                 (None, None) => panic!("output before the first command: {line}"),
-            },
+            }
         }
     }
     all
@@ -57,10 +49,9 @@ fn matches(quoted: &[String], real: &[&str]) -> bool {
 }
 
 #[test]
-fn the_readmes_troubleshooting_prints_what_it_quotes() {
-    let readme = std::fs::read_to_string("README.md").expect("README.md");
-    let quoted = quoted(&readme);
-    assert!(quoted.len() > 5, "README.md has a section {SECTION} with commands");
+fn the_troubleshooting_page_prints_what_it_quotes() {
+    let quoted = quoted(&Page::read("docs/troubleshoot.md"));
+    assert!(quoted.len() > 5, "the page has commands");
     let node = Node::new("test", "test-58d4f8ff58-wtz4f");
     node.add(&document(), &json!({"openservicemesh.io/outbound-port-exclusion-list": "8080"}));
     let mesh_config = json!({"kind": "MeshConfig", "spec": document()});

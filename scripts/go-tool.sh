@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Builds a Go program of a fixed version once, below target/tools/go, and prints
+# its path. Needs Go 1.21 or newer; nothing is installed.
+# Usage: scripts/go-tool.sh helm|kubeconform|actionlint
+set -euo pipefail
+
+case ${1:-} in
+    helm) module=helm.sh/helm/v3/cmd/helm version=v3.22.0 ;;
+    kubeconform) module=github.com/yannh/kubeconform/cmd/kubeconform version=v0.8.0 ;;
+    actionlint) module=github.com/rhysd/actionlint/cmd/actionlint version=v1.7.12 ;;
+    *) echo "usage: $0 helm|kubeconform|actionlint" >&2; exit 2 ;;
+esac
+
+root=$(realpath "$(dirname "$0")/..")
+program=$root/target/tools/go/$1-$version
+mkdir -p "$(dirname "$program")"
+# Concurrent callers build once.
+exec 9>"$program.lock"
+flock 9
+if [ ! -x "$program" ]; then
+    command -v go >/dev/null || { echo "osm-cni: $1 is built with Go 1.21 or newer, which is missing" >&2; exit 1; }
+    echo "osm-cni: building $1 $version, once" >&2
+    temporary=$(mktemp -d "$program.XXXXXX")
+    trap 'rm -rf "$temporary"' EXIT
+    GOBIN=$temporary GOFLAGS=-p=2 CGO_ENABLED=0 nice go install -trimpath -ldflags=-s "$module@$version" 9>&-
+    mv "$temporary/$1" "$program"
+fi
+echo "$program"

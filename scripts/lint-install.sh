@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Checks what cannot be run here: manifests and chart against the schemas of
+# Kubernetes, the chart by helm, and the workflows by actionlint. Kinds of other
+# projects have no schema here and are counted as skipped.
+# Usage: scripts/lint-install.sh
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+helm=$(scripts/go-tool.sh helm)
+kubeconform=$(scripts/go-tool.sh kubeconform)
+actionlint=$(scripts/go-tool.sh actionlint)
+schemas=$(scripts/kube-schemas.sh)
+
+conform() {
+    "$kubeconform" -summary -strict \
+        -skip Kustomization,Component,ClusterPolicy,SecurityContextConstraints,PodMonitor,PrometheusRule \
+        -schema-location "$schemas/{{ .ResourceKind }}{{ .KindSuffix }}.json" "$@"
+}
+
+shopt -s globstar nullglob
+manifests=()
+for file in install/**/*.yaml; do
+    # The chart is rendered below; a kustomization's patches are no objects.
+    case $file in
+        install/helm/*) continue ;;
+    esac
+    grep -q '^kind:' "$file" && manifests+=("$file")
+done
+conform "${manifests[@]}"
+
+kubernetes=1.37.2
+chart=install/helm/osm-cni
+"$helm" lint --strict --quiet --kube-version "$kubernetes" "$chart"
+for values in "$chart"/ci/*.yaml; do
+    "$helm" lint --strict --quiet --kube-version "$kubernetes" "$chart" --values "$values"
+    "$helm" template osm-cni "$chart" --kube-version "$kubernetes" --namespace osm-cni --values "$values" 2>/dev/null | conform -
+done
+
+"$actionlint" -color=false

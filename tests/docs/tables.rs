@@ -1,0 +1,85 @@
+//! The reference pages name everything that the program has.
+
+use serde_json::{Value, json};
+
+use super::{Page, root};
+use crate::support::plugin::Call;
+
+fn schema() -> Value {
+    let text =
+        std::fs::read_to_string(root().join("conf/osm-cni.schema.json")).expect("the schema");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn every_setting_is_described() {
+    // Fields of the entry that are not settings: the runtime's own.
+    const RUNTIME: [&str; 9] = [
+        "type",
+        "capabilities",
+        "cniVersion",
+        "name",
+        "args",
+        "dns",
+        "ipMasq",
+        "prevResult",
+        "runtimeConfig",
+    ];
+    let page = Page::read("docs/settings.md");
+    let named = |name: &str| {
+        page.text.contains(&format!("`{name}")) || page.text.contains(&format!(".{name}`"))
+    };
+    let schema = schema();
+    for (name, field) in schema["properties"].as_object().expect("properties") {
+        if RUNTIME.contains(&name.as_str()) {
+            continue;
+        }
+        assert!(named(name), "docs/settings.md does not name {name}");
+        let inner = field["properties"].as_object();
+        for inner in inner.into_iter().flatten().map(|(inner, _)| inner) {
+            assert!(named(inner), "docs/settings.md does not name {name}.{inner}");
+        }
+    }
+}
+
+#[test]
+fn every_code_that_a_call_answers_has_a_section() {
+    let anchors = Page::read("docs/errors.md").anchors();
+    for code in [1, 4, 5, 6, 7, 50, 100, 101, 102, 103, 104, 199, 95, 96] {
+        assert!(anchors.contains(&code.to_string()), "docs/errors.md has no section {code}");
+    }
+    let enabled = json!({"openservicemesh.io/sidecar-injection": "enabled"});
+    let conf = |annotations: &Value| {
+        json!({
+            "cniVersion": "1.0.0", "name": "rignet", "type": "osm-cni", "logFile": "",
+            "sidecarVolumes": [], "prevResult": {"cniVersion": "1.0.0"},
+            "runtimeConfig": {"io.kubernetes.cri.pod-annotations": annotations},
+        })
+    };
+    let with = |change: fn(&mut Value)| {
+        let mut conf = conf(&enabled);
+        change(&mut conf);
+        Call::new("ADD", &conf)
+    };
+    let wrong = json!({"openservicemesh.io/sidecar-injection": "perhaps"});
+    let calls = [
+        (1, with(|conf| conf["cniVersion"] = json!("0.1.0"))),
+        (4, with(|_| ()).without("CNI_IFNAME")),
+        (5, with(|_| ()).env("CNI_NETNS", "/nonexistent/netns")),
+        (6, with(|_| ()).stdin("[]")),
+        (7, with(|conf| conf["prevResult"] = Value::Null)),
+        (7, with(|conf| conf["traffic"] = json!({"outboundPortExclusionList": [70000]}))),
+        (100, Call::new("ADD", &conf(&wrong))),
+        (101, with(|_| ()).env("CNI_NETNS", "/etc/hostname")),
+        (
+            104,
+            with(|conf| {
+                conf["runtimeConfig"] = json!({});
+                conf["meshNamespaces"] = json!(["*"]);
+            }),
+        ),
+    ];
+    for (code, call) in calls {
+        let _ = call.run().error(code);
+    }
+}

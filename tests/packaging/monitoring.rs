@@ -1,0 +1,154 @@
+//! Metrics, alerts and the dashboard: each by Prometheus' own checks, and each
+//! name that one of them uses is one that the program serves.
+
+use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{objects, read, script};
+use crate::docs::Page;
+use crate::support::host;
+use crate::support::program::under_test;
+
+/// Prometheus' tool, from Debian's archive.
+fn promtool() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let fetch = || {
+        let root = script(&["scripts/debian-package.sh", "bookworm", "prometheus"]);
+        Path::new(&root).join("usr/bin/promtool")
+    };
+    PROGRAM.get_or_init(fetch).clone()
+}
+
+/// Runs promtool with this on its standard input; panics with what it says.
+fn check(arguments: &[&str], input: &str) {
+    let mut child = host::command(promtool())
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("promtool reads");
+    let output = child.wait_with_output().expect("promtool ends");
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{said}");
+}
+
+/// What the installer of a node without a network serves.
+fn scrape() -> String {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        let node = tempfile::tempdir().expect("a temporary directory");
+        let log = node.path().join("log");
+        for directory in ["bin", "conf"] {
+            host::make_dirs(&node.path().join(directory));
+        }
+        // Free now; whoever takes it meanwhile fails this test loudly.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = free.local_addr().expect("an address");
+        drop(free);
+        let mut command = host::command(under_test());
+        command.arg("install").arg("--bin-dir").arg(node.path().join("bin"));
+        command.arg("--conf-dir").arg(node.path().join("conf"));
+        command.args(["--metrics", &address.to_string()]);
+        let mut child = host::spawn_logged(command, &log);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut text = String::new();
+        while Instant::now() < deadline && !text.contains("osm_cni_entry_in_place") {
+            text.clear();
+            if let Ok(mut stream) = TcpStream::connect(address) {
+                let _ = stream
+                    .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+                let _ = stream.read_to_string(&mut text);
+            } else {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text}: {said}"));
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body.to_owned()
+    })
+    .clone()
+}
+
+/// The names of metrics in an expression; those of a histogram's series are its
+/// own.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let ours = words.filter(|word| word.starts_with("osm_cni_"));
+    ours.map(|word| {
+        let bare = ["_bucket", "_sum", "_count"].iter().find_map(|end| word.strip_suffix(end));
+        bare.unwrap_or(word).to_owned()
+    })
+    .collect()
+}
+
+fn rule() -> Value {
+    objects(&read("install/monitoring/prometheusrule.yaml")).remove(0)
+}
+
+#[test]
+fn what_is_served_passes_prometheus_own_checks() {
+    check(&["check", "metrics"], &scrape());
+}
+
+#[test]
+fn the_alerts_pass_prometheus_own_checks_and_fire() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let rules = directory.path().join("rules.yaml");
+    host::write(&rules, rule()["spec"].to_string());
+    check(&["check", "rules", "--lint-fatal", rules.to_str().expect("UTF-8")], "");
+    let trial = directory.path().join("trial.yaml");
+    host::write(&trial, read("tests/packaging/alerts.yaml"));
+    check(&["test", "rules", trial.to_str().expect("UTF-8")], "");
+}
+
+#[test]
+fn every_alert_has_a_runbook_and_a_trial() {
+    let anchors = Page::read("docs/operate.md").anchors();
+    let trials = read("tests/packaging/alerts.yaml");
+    let rule = rule();
+    let alerts = rule["spec"]["groups"][0]["rules"].as_array().expect("alerts").clone();
+    assert!(alerts.len() > 5);
+    for alert in alerts {
+        let name = alert["alert"].as_str().expect("a name");
+        let anchor = name.to_ascii_lowercase();
+        assert!(anchors.contains(&anchor), "docs/operate.md has no section {name}");
+        assert_eq!(alert["annotations"]["runbook_url"], format!("docs/operate.md#{anchor}"));
+        assert!(trials.contains(name), "{name} is not tried");
+    }
+}
+
+#[test]
+fn the_dashboard_draws_each_panel_from_what_is_served() {
+    let dashboard: Value =
+        serde_json::from_str(&read("install/monitoring/dashboard.json")).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels");
+    assert!(panels.len() > 5);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    for panel in panels {
+        for target in panel["targets"].as_array().expect("targets") {
+            let expression = target["expr"].as_str().expect("an expression");
+            assert!(!metrics_in(expression).is_empty(), "{}", panel["title"]);
+            let plain = expression.replace("$__rate_interval", "5m");
+            let rules = directory.path().join("rules.yaml");
+            let record = serde_json::json!({"groups": [{"name": "x", "rules": [{"record": "x", "expr": plain}]}]});
+            host::write(&rules, record.to_string());
+            check(&["check", "rules", rules.to_str().expect("UTF-8")], "");
+        }
+    }
+}
