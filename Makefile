@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kind bench soak fuzz deny release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kernels test-kernels-short test-headers test-kind bench soak fuzz deny release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,6 +54,22 @@ test-differential: ## random configurations: our traffic against OSM's own rules
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
 	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
+
+# Kernels, as the suites of Debian that they come from.
+KERNELS ?= bullseye bookworm trixie newest
+export SELECTED ?= all
+
+test-kernels: ## Debian's kernels 5.10 to the newest in virtual machines, some minutes each
+	@scripts/needs.sh kernels
+	@$(MAKE) --no-print-directory build
+	tests/kernels/run.sh $(BINARY) $(KERNELS)
+
+test-kernels-short: ## the oldest and the newest of them, a part of the tests
+	@$(MAKE) --no-print-directory SELECTED=short KERNELS='bullseye newest' test-kernels
+
+test-headers: ## the library against the kernel headers of Debian 11, 12 and the newest
+	@scripts/needs.sh build
+	scripts/headers.sh
 
 test-kind: ## the manifests on a real cluster; needs Docker, kind and kubectl
 	tests/kind/run.sh
@@ -100,7 +116,7 @@ lint: ## format, clippy, docs, dependencies and shell scripts
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
-	shellcheck scripts/*.sh tests/support/*.sh tests/kind/*.sh .ci/run
+	shellcheck scripts/*.sh tests/support/*.sh tests/kernels/*.sh tests/kernels/init tests/kind/*.sh .ci/run
 	@$(MAKE) --no-print-directory deny
 
 lint-install: ## manifests, chart and workflows, by helm, kubeconform and actionlint; needs Go

@@ -34,8 +34,10 @@ shift
 packages=("$@")
 
 target=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}
-name=$(IFS=+; echo "${packages[*]}")
-dir=$(realpath -m "$target/debian/$suite/$name${dependencies:+,dependencies}${follow:+,followed}")
+name=$(IFS=+; echo "${packages[*]}")${dependencies:+,dependencies}
+# One directory for each REGEX.
+[ -z "$follow" ] || name+=,$(cksum <<<"$follow" | cut -d ' ' -f 1)
+dir=$(realpath -m "$target/debian/$suite/$name")
 mkdir -p "$dir"
 # Concurrent callers fetch once.
 exec 9>"$dir/lock"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|lint|lint-install|demo|bench|test|fuzz
+# Usage: scripts/needs.sh build|lint|lint-install|demo|bench|test|fuzz|kernels
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
@@ -15,6 +15,8 @@ fuzz=("${build[@]}" g++)
 # Everything that the tests hold osm-cni against, and the fuzz targets.
 test=("${demo[@]}" "${lint[@]}" "${fuzz[@]}" iptables containerd runc conntrack busybox-static strace
     faketime python3 python3-pip time util-linux)
+# Virtual machines that boot other kernels.
+kernels=("${test[@]}" binutils cpio kmod qemu-system-x86 xz-utils)
 
 case "${1:-}" in
     build) packages=("${build[@]}") ;;
@@ -24,7 +26,8 @@ case "${1:-}" in
     bench) packages=("${bench[@]}") ;;
     test) packages=("${test[@]}") ;;
     fuzz) packages=("${fuzz[@]}") ;;
-    *) echo "usage: $0 build|lint|lint-install|demo|bench|test|fuzz" >&2; exit 2 ;;
+    kernels) packages=("${kernels[@]}") ;;
+    *) echo "usage: $0 build|lint|lint-install|demo|bench|test|fuzz|kernels" >&2; exit 2 ;;
 esac
 
 die() {

@@ -3,6 +3,8 @@
 mod commit;
 mod damage;
 mod guards;
+mod lifecycle;
+mod modules;
 mod neighbours;
 mod newest;
 mod random;

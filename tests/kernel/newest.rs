@@ -11,7 +11,7 @@ use crate::support::newest;
 use crate::support::plugin::{Call, annotated, conf};
 
 /// Every kind of configuration, with a name.
-fn configurations() -> Vec<(String, Value)> {
+pub(crate) fn configurations() -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for ruleset in ["osm-v0", "osm-v1"] {
         for ipv6 in ["bypass", "redirect", "reject"] {
