@@ -83,3 +83,28 @@ fn every_code_that_a_call_answers_has_a_section() {
         let _ = call.run().error(code);
     }
 }
+
+/// The text of every Rust file below a directory.
+fn sources(directory: &std::path::Path) -> String {
+    let entries = std::fs::read_dir(directory).expect("a directory");
+    let texts = entries.map(|entry| {
+        let path = entry.expect("an entry").path();
+        match (path.is_dir(), path.extension()) {
+            (true, _) => sources(&path),
+            (false, Some(end)) if end == "rs" => std::fs::read_to_string(&path).expect("text"),
+            _ => String::new(),
+        }
+    });
+    texts.collect()
+}
+
+#[test]
+fn every_test_that_security_md_names_is_there() {
+    let all = sources(&root().join("tests"));
+    let spans = Page::read("SECURITY.md").code_spans();
+    let named: Vec<_> = spans.iter().filter_map(|span| span.rsplit_once("::")).collect();
+    assert!(named.len() > 20, "tests are named");
+    for (module, name) in named {
+        assert!(all.contains(&format!("fn {name}(")), "no test {module}::{name}");
+    }
+}
