@@ -54,7 +54,7 @@ fn the_troubleshooting_page_prints_what_it_quotes() {
     assert!(quoted.len() > 5, "the page has commands");
     let node = Node::new("test", "test-58d4f8ff58-wtz4f");
     node.add(&document(), &json!({"openservicemesh.io/outbound-port-exclusion-list": "8080"}));
-    let mesh_config = json!({"kind": "MeshConfig", "spec": document()});
+    let mesh_config = json!({"apiVersion": "config.openservicemesh.io/v1alpha1", "kind": "MeshConfig", "spec": document()});
     host::write(&node.root().join("home/meshconfig.json"), mesh_config.to_string());
     for (times, to) in [(2, "192.0.2.7:6379"), (1, "192.0.2.7:8080"), (3, "192.0.2.7:443")] {
         (0..times).for_each(|_| node.connect(&node.pod, to, 1000));
