@@ -1,29 +1,34 @@
-//! When to stop repairing what somebody keeps undoing. Pure: the clock is an
-//! argument.
+//! How often the installer acts: when it stops repairing what another program
+//! keeps undoing, and how fast it follows a storm of events. Pure: the clock
+//! is an argument.
 
 use std::time::{Duration, Instant};
 
-/// So many repairs are made at once; when they are all undone, we back off.
+/// So many repairs are made at once. When they are all undone, we back off.
 const REPAIRS: u32 = 5;
-/// A repair that lasted so long was not undone by somebody who keeps at it.
+/// A repair that lasted so long was not undone by a program that keeps at it.
 const LASTING: Duration = Duration::from_secs(30);
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// So many looks at the directory follow each other without a pause.
+const BURST: u32 = 20;
+/// After them, one is allowed in this time.
+const PERIOD: Duration = Duration::from_millis(50);
 
-/// How often we were undone.
+/// How often our work was undone.
 #[derive(Debug, Clone)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     repairs: u32,
     repaired: Option<Instant>,
     until: Option<Instant>,
     pause: Duration,
 }
 
-/// What to do about our work being undone.
+/// What to do about work that was undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Advice {
+pub(crate) enum Advice {
     /// Do it again.
     Repair,
     /// Leave it for so long.
@@ -38,7 +43,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Our work was found undone at this time.
-    pub fn undone(&mut self, now: Instant) -> Advice {
+    pub(crate) fn undone(&mut self, now: Instant) -> Advice {
         if let Some(until) = self.until {
             if now < until {
                 return Advice::Pause(until - now);
@@ -59,6 +64,36 @@ impl Backoff {
         self.repairs += 1;
         self.repaired = Some(now);
         Advice::Repair
+    }
+}
+
+/// Keeps a storm of events from taking the whole CPU. The first events after a
+/// calm are followed at once: until then a changed configuration is in force
+/// without our entry.
+#[derive(Debug, Clone)]
+pub(crate) struct Pace {
+    left: u32,
+    filled: Instant,
+}
+
+impl Pace {
+    pub(crate) fn new(now: Instant) -> Self {
+        Pace { left: BURST, filled: now }
+    }
+
+    /// How long to wait before the next look.
+    pub(crate) fn next(&mut self, now: Instant) -> Duration {
+        let periods = (now - self.filled).as_millis() / PERIOD.as_millis();
+        let earned = u32::try_from(periods).unwrap_or(BURST).min(BURST);
+        if earned > 0 {
+            self.left = (self.left + earned).min(BURST);
+            self.filled = now;
+        }
+        if self.left == 0 {
+            return PERIOD;
+        }
+        self.left -= 1;
+        Duration::ZERO
     }
 }
 
@@ -89,5 +124,18 @@ mod tests {
             assert_eq!(backoff.undone(now), Advice::Repair);
             now += LASTING;
         }
+    }
+
+    #[test]
+    fn a_storm_is_followed_at_a_bounded_pace_and_a_calm_restores_it() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        let looks = |pace: &mut Pace, now| (0..BURST).filter(|_| pace.next(now).is_zero()).count();
+        assert_eq!(looks(&mut pace, now), BURST as usize);
+        assert_eq!(looks(&mut pace, now), 0);
+        now += PERIOD;
+        assert_eq!(looks(&mut pace, now), 1);
+        now += PERIOD * BURST;
+        assert_eq!(looks(&mut pace, now), BURST as usize);
     }
 }

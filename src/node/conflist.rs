@@ -1,93 +1,80 @@
-//! What a CNI network configuration says, and the splicing of our entry into
-//! its text and out again. Pure: text in, text out; no files, no clock.
+//! A CNI network configuration as runtimes read it: its name, its versions and
+//! its plugins. Pure: text in, values out. `splice.rs` edits the text.
 //!
-//! Configurations belong to their agents: all bytes but those of our own entry
-//! stay as they are. So nothing is printed anew; the places of the plugins are
-//! found in the text, and our entry is put behind the last one.
+//! Runtimes parse with Go's encoding/json, so this reader accepts what Go
+//! accepts where that decides which network pods get: the last of two equal
+//! keys counts, and so does a `Type` that is written with a capital.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 
-use semver::Version;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// The `type` of our entry, which is also the name of the plugin's binary.
-pub const OUR_TYPE: &str = "osm-cni";
+pub use super::name::Kind;
+use super::splice;
+use crate::config::PLUGIN_TYPE;
+use crate::sanitize;
 
-/// The CNI versions that our plugin answers, oldest first.
-const SPOKEN: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
+/// The CNI versions that the plugin answers, oldest first.
+const SUPPORTED: [Version; 5] = [
+    Version([0, 3, 0]),
+    Version([0, 3, 1]),
+    Version([0, 4, 0]),
+    Version([1, 0, 0]),
+    Version([1, 1, 0]),
+];
 
-/// What a file of the configuration directory holds, which its name tells.
+/// A CNI version: major, minor, patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Version([u64; 3]);
+
+/// What runtimes do with a configuration that cannot be chained into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// `*.conflist`: a list of plugins.
-    List,
-    /// `*.conf` and `*.json`: a single plugin.
-    Single,
+pub(crate) enum Runtimes {
+    /// containerd has no network until the file is gone, CRI-O skips it.
+    Refuse,
+    /// Both use it as it is.
+    Take,
+    /// It has no network name.
+    Nameless,
+    /// It depends on the release of the runtime.
+    Depends,
 }
 
-impl Kind {
-    /// The kind by the file name's last extension; `None` for names that
-    /// runtimes do not look at.
-    #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        match name.rsplit_once('.')?.1 {
-            "conflist" => Some(Self::List),
-            "conf" | "json" => Some(Self::Single),
-            _ => None,
-        }
-    }
-}
-
-/// Why a text is no network configuration.
+/// Why a text is not a network configuration that can be chained into.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Broken(String);
-
-impl Broken {
-    /// A file whose text could not even be had.
-    pub(super) fn unreadable(reason: &str) -> Self {
-        Self::new(format!("cannot be read: {reason}"))
-    }
-
-    fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
+#[error("{reason}")]
+pub struct Broken {
+    reason: String,
+    pub(crate) runtimes: Runtimes,
+    /// Whether the text is JSON at all.
+    pub(crate) is_json: bool,
 }
 
-#[derive(Deserialize)]
-struct Head<'t> {
-    #[serde(rename = "cniVersion")]
-    version: Option<String>,
-    name: Option<String>,
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    #[serde(borrow)]
-    plugins: Option<Vec<&'t RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct PluginHead {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-}
-
+/// A plugin of a list.
 #[derive(Debug, Clone)]
-struct Plugin {
-    kind: String,
-    /// Where the plugin's object lies in the text.
-    span: Range<usize>,
+pub(super) struct Plugin {
+    pub(super) kind: String,
+    /// The position of the plugin's object in the text.
+    pub(super) span: Range<usize>,
 }
 
-/// A network configuration that was understood, with its text.
+/// A network configuration with its text.
 #[derive(Debug, Clone)]
 pub struct Network {
-    text: String,
+    pub(super) text: String,
     name: String,
     version: Version,
-    plugins: Vec<Plugin>,
+    pub(super) plugins: Vec<Plugin>,
+    /// Whether the plugins lie in the folder of the network's name.
+    in_folder: bool,
 }
+
+type Fields<'t> = BTreeMap<String, &'t RawValue>;
 
 impl Network {
     /// Reads a configuration. A single plugin is read as the list that a
@@ -97,25 +84,36 @@ impl Network {
     /// What is wrong with the text, without the file's name.
     pub fn parse(kind: Kind, text: &str) -> Result<Self, Broken> {
         match kind {
-            Kind::List => Self::parse_list(text.to_owned()),
-            Kind::Single => Self::parse_list(list_of_single(text)?),
+            Kind::List => Self::of_list(text.to_owned(), &[]),
+            Kind::Single => Self::of_list(list_of_single(text)?, &[]),
         }
     }
 
-    fn parse_list(text: String) -> Result<Self, Broken> {
-        let head: Head<'_> = read(&text)?;
-        let name = name_of(head.name)?;
-        let version = version_of(head.version.as_deref())?;
-        let raw = head.plugins.ok_or_else(|| Broken::new("has no list of plugins"))?;
+    /// Reads a list. The plugins in `folder`, each a text, count if it has no
+    /// plugins of its own (CNI 1.1).
+    pub(crate) fn of_list(text: String, folder: &[String]) -> Result<Self, Broken> {
+        let fields = fields(&text)?;
+        let name = name(&fields)?;
+        let version = version(&fields)?;
+        let Some(raw) = fields.get("plugins") else {
+            if folder.is_empty() || only_inline(&fields)? {
+                return Err(Broken::refused("has no list of plugins"));
+            }
+            let text = splice::with_plugins(&text, folder);
+            return Self::of_list(text, &[]).map(|network| Self { in_folder: true, ..network });
+        };
+        let raw: Vec<&RawValue> = serde_json::from_str(raw.get())
+            .map_err(|_| Broken::refused("its plugins are not a list"))?;
         if raw.is_empty() {
-            return Err(Broken::new("its list of plugins is empty"));
+            let runtimes = if folder.is_empty() { Runtimes::Refuse } else { Runtimes::Depends };
+            return Err(Broken::new("its list of plugins is empty", runtimes));
         }
         let plugins = raw
             .into_iter()
             .enumerate()
             .map(|(index, plugin)| plugin_of(&text, index, plugin))
             .collect::<Result<_, _>>()?;
-        Ok(Self { text, name, version, plugins })
+        Ok(Self { name, version, plugins, in_folder: false, text })
     }
 
     /// The network's name.
@@ -124,200 +122,278 @@ impl Network {
         &self.name
     }
 
-    /// The list's text; for a single plugin, of the list made of it.
+    /// The list's text; of a single plugin, that of the list made of it.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The list's `cniVersion`.
-    #[must_use]
-    pub fn version(&self) -> &Version {
-        &self.version
+    pub(crate) fn version(&self) -> Version {
+        self.version
     }
 
-    /// Whether our plugin answers calls of this list's `cniVersion`.
+    /// Whether the plugin answers calls of this list's version.
     #[must_use]
-    pub fn is_spoken(&self) -> bool {
-        let version = self.version.to_string();
-        SPOKEN.contains(&version.as_str())
+    pub fn is_supported(&self) -> bool {
+        SUPPORTED.contains(&self.version)
     }
 
-    /// Whether this can be the network that pods get: more than loopback and
-    /// us, and not older than the first version with chained results.
-    #[must_use]
-    pub fn can_be_primary(&self) -> bool {
-        self.version >= Version::new(0, 3, 0)
-            && self
-                .plugins
-                .iter()
-                .any(|plugin| plugin.kind != OUR_TYPE && plugin.kind != "loopback")
+    /// Whether the list is older than the first version with chained results.
+    pub(crate) fn is_too_old(&self) -> bool {
+        self.version < SUPPORTED[0]
     }
 
-    /// Whether Multus is in the list: it delegates to another configuration of
-    /// the same directory.
+    /// Whether no plugin but loopback (and ours) is in the list.
+    pub(crate) fn is_loopback_only(&self) -> bool {
+        self.kinds().all(|kind| kind == PLUGIN_TYPE || kind == "loopback")
+    }
+
+    /// Whether the plugins lie in the folder of the network's name.
+    pub(crate) fn is_in_folder(&self) -> bool {
+        self.in_folder
+    }
+
+    /// The types of the plugins, which are the names of their programs.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().map(|plugin| plugin.kind.as_str())
+    }
+
+    /// Whether Multus is in the list, which calls other configurations.
     #[must_use]
     pub fn is_multus(&self) -> bool {
-        self.plugins.iter().any(|plugin| plugin.kind == "multus" || plugin.kind == "multus-shim")
+        self.kinds().any(|kind| kind == "multus" || kind == "multus-shim")
     }
 
     /// Whether an entry of ours is in the list.
     #[must_use]
     pub fn has_ours(&self) -> bool {
-        self.plugins.iter().any(|plugin| plugin.kind == OUR_TYPE)
+        self.kinds().any(|kind| kind == PLUGIN_TYPE)
     }
 
-    /// Whether nothing but ours is in the list.
+    /// Whether nothing but entries of ours is in the list.
     #[must_use]
     pub fn is_ours_alone(&self) -> bool {
-        self.plugins.iter().all(|plugin| plugin.kind == OUR_TYPE)
+        self.kinds().all(|kind| kind == PLUGIN_TYPE)
+    }
+
+    /// The plugins' own texts.
+    pub(crate) fn plugin_texts(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().map(|plugin| &self.text[plugin.span.clone()])
     }
 
     /// The first entry of ours.
     #[must_use]
     pub fn entry(&self) -> Option<Map<String, Value>> {
-        let ours = self.plugins.iter().find(|plugin| plugin.kind == OUR_TYPE)?;
+        let ours = self.plugins.iter().find(|plugin| plugin.kind == PLUGIN_TYPE)?;
         serde_json::from_str(&self.text[ours.span.clone()]).ok()
     }
 
     /// Whether the list holds exactly this entry, whole, once, and behind
-    /// another plugin. Others may have chained themselves behind us.
+    /// another plugin. Other plugins may stand behind it.
     #[must_use]
     pub fn holds(&self, entry: &Map<String, Value>) -> bool {
-        let ours = self.plugins.iter().filter(|plugin| plugin.kind == OUR_TYPE).count();
-        let first = self.plugins.first();
-        ours == 1
-            && first.is_some_and(|plugin| plugin.kind != OUR_TYPE)
+        self.kinds().filter(|kind| *kind == PLUGIN_TYPE).count() == 1
+            && self.kinds().next() != Some(PLUGIN_TYPE)
             && self.entry().as_ref() == Some(entry)
     }
+}
 
-    /// The text with this entry at the list's end and no other of ours. A list
-    /// without any other plugin stays as it is: ours is never alone in one.
-    #[must_use]
-    pub fn with_entry(&self, entry: &Map<String, Value>) -> String {
-        let mut text = self.without_ours();
-        let Ok(base) = Self::parse_list(text.clone()) else {
-            return self.text.clone();
-        };
-        let Some(last) = base.plugins.last() else {
-            return text;
-        };
-        let blank = blank_before(&base.text, last.span.start);
-        let ours = format!(",{blank}{}", print(entry, blank));
-        text.insert_str(last.span.end, &ours);
-        text
+/// The folder whose plugins belong to this list, as a name: only of a list
+/// without plugins of its own.
+pub(crate) fn folder_of(text: &str) -> Option<String> {
+    let fields = fields(text).ok()?;
+    let name = name(&fields).ok()?;
+    let is_name = !name.contains('/') && !matches!(name.as_str(), "." | "..");
+    (is_name && !fields.contains_key("plugins")).then_some(name)
+}
+
+/// Whether a text is JSON, whatever it says.
+pub(crate) fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+}
+
+impl Broken {
+    pub(crate) fn new(reason: impl Into<String>, runtimes: Runtimes) -> Self {
+        Self { reason: reason.into(), runtimes, is_json: true }
     }
 
-    /// The text without any entry of ours; the exact inverse of
-    /// [`Self::with_entry`].
-    #[must_use]
-    pub fn without_ours(&self) -> String {
-        let mut text = String::with_capacity(self.text.len());
-        let mut copied = 0;
-        for (index, plugin) in self.plugins.iter().enumerate() {
-            if plugin.kind != OUR_TYPE {
-                continue;
+    fn refused(reason: impl Into<String>) -> Self {
+        Self::new(reason, Runtimes::Refuse)
+    }
+
+    /// A text that is not JSON, or a file that cannot be read.
+    pub(crate) fn not_json(reason: impl Into<String>) -> Self {
+        Self { is_json: false, ..Self::refused(reason) }
+    }
+}
+
+impl fmt::Display for Runtimes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Runtimes::Refuse => {
+                "containerd has no network while this file is there, CRI-O skips it and takes the next one"
             }
-            let cut = self.cut(index);
-            text.push_str(&self.text[copied..cut.start]);
-            copied = cut.end;
-        }
-        text.push_str(&self.text[copied..]);
-        text
-    }
-
-    /// Whether, our entries aside, both say the same.
-    #[must_use]
-    pub fn same_but_ours(&self, other: &Self) -> bool {
-        let value = |text: &str| serde_json::from_str::<Value>(text).ok();
-        value(&self.without_ours()) == value(&other.without_ours())
-    }
-
-    /// The bytes that leave with a plugin: itself and the comma that ties it to
-    /// its neighbour, with the blanks around the comma.
-    fn cut(&self, index: usize) -> Range<usize> {
-        let span = &self.plugins[index].span;
-        let before = self.plugins[..index].iter().rev();
-        let other_before = before.clone().any(|plugin| plugin.kind != OUR_TYPE);
-        if other_before {
-            return self.plugins[index - 1].span.end..span.end;
-        }
-        match self.plugins.get(index + 1) {
-            Some(next) => span.start..next.span.start,
-            None => span.clone(),
-        }
+            Runtimes::Take => "containerd and CRI-O use it as it is, without redirection",
+            Runtimes::Nameless => {
+                "containerd reads it and fails for each pod, CRI-O names the network after the file"
+            }
+            Runtimes::Depends => "what containerd and CRI-O make of it depends on their releases",
+        })
     }
 }
 
-fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Broken> {
+impl Version {
+    /// As libcni reads it: one to three numbers.
+    fn parse(text: &str) -> Option<Self> {
+        let mut version = [0; 3];
+        let mut parts = text.split('.');
+        for number in &mut version {
+            match parts.next() {
+                Some(part) if !part.starts_with('+') => *number = part.parse().ok()?,
+                Some(_) => return None,
+                None => break,
+            }
+        }
+        parts.next().is_none().then_some(Version(version))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Version([major, minor, patch]) = self;
+        write!(f, "{major}.{minor}.{patch}")
+    }
+}
+
+/// The fields of a JSON object. Of two equal keys the last one counts.
+fn fields(text: &str) -> Result<Fields<'_>, Broken> {
     if text.trim().is_empty() {
-        return Err(Broken::new("is empty"));
+        return Err(Broken::not_json("is empty"));
     }
-    serde_json::from_str(text).map_err(|error| Broken::new(error.to_string()))
+    let fields = serde_json::from_str(text).map_err(|error| match is_json(text.as_bytes()) {
+        false => Broken::not_json(format!("is not JSON: {error}")),
+        true => Broken::refused("is not a JSON object"),
+    })?;
+    match splice::infinite_number(text) {
+        Some(number) => {
+            let number = sanitize::value(number);
+            Err(Broken::refused(format!("the number {number} is out of range")))
+        }
+        None => Ok(fields),
+    }
 }
 
-fn name_of(name: Option<String>) -> Result<String, Broken> {
-    name.filter(|name| !name.is_empty()).ok_or_else(|| Broken::new("has no network name"))
+fn text_field(fields: &Fields<'_>, name: &str) -> Result<Option<String>, Broken> {
+    let Some(raw) = fields.get(name) else { return Ok(None) };
+    serde_json::from_str(raw.get()).map_err(|_| {
+        let value = sanitize::value(raw.get());
+        Broken::refused(format!("{name} is {value}, which is not a string"))
+    })
 }
 
-/// A missing version means 0.1.0 to every runtime.
-fn version_of(version: Option<&str>) -> Result<Version, Broken> {
-    let text = version.filter(|text| !text.is_empty()).unwrap_or("0.1.0");
-    Version::parse(text).map_err(|_| Broken::new(format!("cniVersion {text} is no version")))
+fn name(fields: &Fields<'_>) -> Result<String, Broken> {
+    match text_field(fields, "name")? {
+        None => Err(Broken::refused("has no network name")),
+        Some(name) if name.is_empty() => {
+            Err(Broken::new("has an empty network name", Runtimes::Nameless))
+        }
+        Some(name) => Ok(name),
+    }
+}
+
+/// The version that a runtime with CNI 1.1 uses: the highest of `cniVersion`
+/// and `cniVersions` that it knows. Without any it is 0.1.0.
+fn version(fields: &Fields<'_>) -> Result<Version, Broken> {
+    let listed: Vec<String> = match fields.get("cniVersions") {
+        None => Vec::new(),
+        Some(raw) => serde_json::from_str(raw.get())
+            .map_err(|_| Broken::new("its cniVersions are not a list", Runtimes::Depends))?,
+    };
+    let single = text_field(fields, "cniVersion")?.filter(|text| !text.is_empty());
+    let mut versions = Vec::new();
+    for (texts, field, runtimes) in [
+        (single.as_slice(), "cniVersion", Runtimes::Take),
+        (listed.as_slice(), "cniVersions", Runtimes::Depends),
+    ] {
+        for text in texts {
+            let version = Version::parse(text).ok_or_else(|| {
+                let text = sanitize::value(text);
+                Broken::new(format!("{field} {text} is not a version"), runtimes)
+            })?;
+            versions.push(version);
+        }
+    }
+    let newest = SUPPORTED[SUPPORTED.len() - 1];
+    let known = versions.iter().filter(|version| **version <= newest).max();
+    let any = known.or_else(|| versions.iter().min());
+    Ok(any.copied().unwrap_or(Version([0, 1, 0])))
+}
+
+fn only_inline(fields: &Fields<'_>) -> Result<bool, Broken> {
+    let Some(raw) = fields.get("loadOnlyInlinedPlugins") else { return Ok(false) };
+    serde_json::from_str(raw.get()).map_err(|_| {
+        Broken::new("loadOnlyInlinedPlugins is neither true nor false", Runtimes::Depends)
+    })
+}
+
+/// What Go reads of a plugin before it is called: a wrong type is an error.
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "only the types of the fields matter")]
+struct Ipam {
+    #[serde(rename = "type")]
+    kind: Option<String>,
 }
 
 fn plugin_of(text: &str, index: usize, raw: &RawValue) -> Result<Plugin, Broken> {
     let object = raw.get();
-    let head: PluginHead = serde_json::from_str(object)
-        .map_err(|error| Broken::new(format!("plugins[{index}]: {error}")))?;
-    let kind = head
-        .kind
-        .filter(|kind| !kind.is_empty())
-        .ok_or_else(|| Broken::new(format!("plugins[{index}] has no type")))?;
-    // A borrowed raw value is a slice of the text it was read from.
+    let fail = |what: &str| Broken::refused(format!("plugins[{index}] {what}"));
+    let fields: Fields<'_> = serde_json::from_str(object).map_err(|_| fail("is not an object"))?;
+    let wrong = |key: &str| {
+        let Some(raw) = fields.get(key) else { return false };
+        let raw = raw.get();
+        match key {
+            "name" | "cniVersion" => serde_json::from_str::<Option<String>>(raw).is_err(),
+            "ipam" => serde_json::from_str::<Option<Ipam>>(raw).is_err(),
+            "capabilities" => {
+                serde_json::from_str::<Option<BTreeMap<String, Option<bool>>>>(raw).is_err()
+            }
+            _ => serde_json::from_str::<Option<Fields<'_>>>(raw).is_err(),
+        }
+    };
+    let known = ["name", "cniVersion", "ipam", "capabilities", "dns", "prevResult"];
+    if let Some(key) = known.into_iter().find(|key| wrong(key)) {
+        return Err(fail(&format!("has a value of a wrong type in {key}")));
+    }
+    let kind = plugin_kind(&fields).map_err(|()| fail("has a type that is not a string"))?;
+    let kind = kind.filter(|kind| !kind.is_empty()).ok_or_else(|| fail("has no type"))?;
+    // A borrowed raw value is a slice of the text that it was read from.
     let start = object.as_ptr() as usize - text.as_ptr() as usize;
     Ok(Plugin { kind, span: start..start + object.len() })
+}
+
+/// The plugin's type. Go takes a key in any case, and an exact one first here:
+/// which of several counts depends on their order.
+fn plugin_kind(fields: &Fields<'_>) -> Result<Option<String>, ()> {
+    let any_case = || fields.iter().find(|(key, _)| key.eq_ignore_ascii_case("type"));
+    let raw = fields.get("type").or_else(|| any_case().map(|(_, raw)| raw));
+    raw.map_or(Ok(None), |raw| serde_json::from_str(raw.get()).map_err(|_| ()))
 }
 
 /// The list that runtimes make of a single plugin: its name and version, and
 /// the plugin's own text as the only element.
 fn list_of_single(text: &str) -> Result<String, Broken> {
-    let head: Head<'_> = read(text)?;
-    let name = name_of(head.name)?;
-    let version = version_of(head.version.as_deref())?;
-    if head.kind.is_none_or(|kind| kind.is_empty()) {
-        return Err(Broken::new("has no plugin type"));
+    let fields = fields(text)?;
+    let kind = plugin_kind(&fields).map_err(|()| Broken::refused("its type is not a string"))?;
+    if kind.is_none_or(|kind| kind.is_empty()) {
+        return Err(Broken::refused("has no plugin type"));
     }
-    let plugin = text.trim().replace('\n', "\n    ");
-    let name = Value::from(name);
-    let version = Value::from(version.to_string());
-    Ok(format!(
-        "{{\n  \"cniVersion\": {version},\n  \"name\": {name},\n  \"plugins\": [\n    {plugin}\n  ]\n}}\n"
-    ))
+    // Go reads the name of a single plugin as an optional field.
+    let name = text_field(&fields, "name")?.filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| Broken::new("has no network name", Runtimes::Nameless))?;
+    let version = text_field(&fields, "cniVersion")?.filter(|text| !text.is_empty());
+    let version = version.unwrap_or_else(|| "0.1.0".to_owned());
+    Ok(splice::list_of_single(&name, &version, text))
 }
 
-/// The blanks before a position.
-fn blank_before(text: &str, position: usize) -> &str {
-    let head = &text[..position];
-    &head[head.trim_end().len()..]
-}
-
-/// Our entry, laid out as its neighbours: in one line, or over several.
-fn print(entry: &Map<String, Value>, blank: &str) -> String {
-    let Some((_, indent)) = blank.rsplit_once('\n') else {
-        return Value::Object(entry.clone()).to_string();
-    };
-    let pretty = format!("{:#}", Value::Object(entry.clone()));
-    let unit = if indent.contains('\t') { "\t" } else { "  " };
-    let mut text = String::with_capacity(pretty.len() * 2);
-    for (number, line) in pretty.lines().enumerate() {
-        let body = line.trim_start();
-        if number > 0 {
-            text.push('\n');
-            text.push_str(indent);
-        }
-        text.push_str(&unit.repeat((line.len() - body.len()) / 2));
-        text.push_str(body);
-    }
-    text
-}
+#[cfg(test)]
+mod tests;

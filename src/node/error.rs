@@ -1,146 +1,104 @@
-//! What can go wrong on the node's files, in the operator's words.
+//! What can go wrong with the node's files. Pure.
 
 use std::path::PathBuf;
 
-/// Why nothing may be changed now.
+use super::conflist::Runtimes;
+use super::name::FileName;
+
+/// Why the directory must be left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Obstacle {
-    /// No configuration that could be the pods' network.
+pub(crate) enum Obstacle {
     #[error(
         "no primary network configuration yet: waiting for the network's agent to write one (a list with this plugin alone would leave pods without network)"
     )]
     NoPrimary {
         /// Our own list, left over from a primary that is gone.
-        stale: Option<String>,
+        stale: Option<FileName>,
     },
-    /// A file that cannot be used is in the primary's place.
+    /// The file in the primary's place cannot be chained into.
     #[error(
-        "{name}: {reason}; nothing is changed until this file can be read or is gone, since runtimes stop at it too"
+        "{name}: {reason}; {runtimes}; nothing is changed until this file is mended, or removed if it is a leftover"
     )]
-    Broken {
-        /// The file's name.
-        name: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The primary's file sorts before our own list.
+    Unusable { name: FileName, reason: String, runtimes: Runtimes },
     #[error(
-        "{primary} sorts before {conf_name}, so runtimes would never read our list: choose a --conf-name that sorts before {primary}, or --mode insert"
+        "{primary} sorts before {conf_name}, so runtimes would never read our list: choose a --conf-name that sorts before {primary}, remove {primary} if it is a leftover, or use --mode insert"
     )]
-    Order {
-        /// The primary's file.
-        primary: String,
-        /// Our own list's name.
-        conf_name: String,
-    },
-    /// The primary is Multus.
+    Order { primary: FileName, conf_name: FileName },
     #[error(
-        "{primary} is a Multus configuration, which would include {conf_name} and be included by it: use --mode insert with --conf-dir set to the directory that holds the configuration Multus delegates to, or name that file in Multus' clusterNetwork"
+        "{conf_name} does not hold our entry, so it belongs to another program and is left alone: choose another --conf-name that sorts before it"
     )]
-    Multus {
-        /// The primary's file.
-        primary: String,
-        /// Our own list's name.
-        conf_name: String,
-    },
-    /// The primary's version is one that our plugin does not speak.
+    NotOurs { conf_name: FileName },
     #[error(
-        "{primary}: cniVersion {version} is not one that osm-cni speaks (0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0), so each pod would fail: use a newer osm-cni"
+        "{primary} is a Multus configuration, and a copy of it in {conf_name} could call itself: use --mode insert with the same --conf-dir, which puts our entry behind Multus into {primary} (Multus passes no pod annotations to the configurations that it calls, so the entry does not belong there)"
     )]
-    Version {
-        /// The primary's file.
-        primary: String,
-        /// Its version.
-        version: String,
-    },
-    /// The name that a single plugin's list would get is taken.
+    Multus { primary: FileName, conf_name: FileName },
+    #[error(
+        "{primary} is named by the Multus configuration {multus} and must keep its name: use --mode own, or put our entry into {multus} with --mode insert where that file is the first one"
+    )]
+    Named { primary: FileName, multus: FileName },
+    #[error(
+        "{primary} has its plugins in a folder of the network's name, where our entry would not be the last one: use --mode own"
+    )]
+    Folder { primary: FileName },
+    #[error(
+        "{primary}: cniVersion {version} is not supported by osm-cni (0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0), so each pod would fail: use a newer osm-cni"
+    )]
+    Version { primary: FileName, version: String },
     #[error(
         "{primary} would become {taken}, and that file exists already: remove one of the two, or use --mode own"
     )]
-    Taken {
-        /// The primary's file.
-        primary: String,
-        /// The file in the way.
-        taken: String,
-    },
+    Taken { primary: FileName, taken: FileName },
 }
 
-/// An error of this room.
+/// Why the node's files are not as they should be.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// The directory's content does not allow our entry now.
+pub(crate) enum NodeError {
     #[error("{dir}: {obstacle}", dir = .dir.display())]
-    Obstacle {
-        /// The configuration directory.
-        dir: PathBuf,
-        /// Why.
-        obstacle: Obstacle,
-    },
-    /// A call on a file failed.
-    #[error("cannot {action} {path}: {source}{remedy}", path = .path.display(), remedy = remedy(.source))]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On which file.
-        path: PathBuf,
-        /// The system's answer.
-        source: std::io::Error,
-    },
-    /// A file was changed by somebody else while a new text was made of it.
-    #[error("{path} changed while it was being edited: left as it is, to be looked at again", path = .0.display())]
+    Obstacle { dir: PathBuf, obstacle: Obstacle },
+    #[error("cannot {action} {path}: {reason}{remedy}", path = .path.display(), remedy = remedy(*.kind))]
+    Io { action: &'static str, path: PathBuf, reason: String, kind: std::io::ErrorKind },
+    /// Another program changed a file while a new text was made of it.
+    #[error("{path} changed while it was being edited: left as it is, to be tried again", path = .0.display())]
     Changed(PathBuf),
-    /// The settings file is of no use.
     #[error("{path}: {reason}", path = .path.display())]
-    Settings {
-        /// The file of `--config`.
-        path: PathBuf,
-        /// What is wrong in it.
-        reason: String,
-    },
+    Settings { path: PathBuf, reason: String },
     /// `--check`: the binary is not the one of this program.
     #[error(
-        "{path} {what}: under CRI-O the list with our entry is then skipped, and the next one in the directory takes over without redirection; run osm-cni install", path = .path.display()
+        "{path} {what}: CRI-O then skips the list with our entry and takes the next one in the directory, without redirection, and under containerd each pod fails; run osm-cni install", path = .path.display()
     )]
-    Binary {
-        /// The installed binary.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: &'static str,
-    },
+    Binary { path: PathBuf, what: &'static str },
     /// `--check`: the configuration is not what it should be.
     #[error("{path}: {what}; run osm-cni install{hint}", path = .path.display())]
-    NotCurrent {
-        /// The file that should have our entry.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: &'static str,
-        /// Who may be the cause, and the setting to change.
-        hint: String,
-    },
-    /// The address for metrics cannot be listened on.
-    #[error("cannot serve metrics on {address}: {source}; choose another --metrics address")]
-    Metrics {
-        /// The address as given.
-        address: String,
-        /// The system's answer.
-        source: std::io::Error,
-    },
+    NotCurrent { path: PathBuf, what: &'static str, hint: String },
+    /// `--check`: a program of the list is not there.
+    #[error(
+        "{path}: the list calls the program {program}, which is not in {dir}: CRI-O skips such a list and takes the next one, without redirection, and under containerd each pod fails; install the network's programs, or remove {primary} if its network was removed", path = .path.display(), dir = .dir.display()
+    )]
+    Program { path: PathBuf, program: String, dir: PathBuf, primary: FileName },
+    /// `--check`: there is no kubelet to be found.
+    #[error(
+        "kubeletDir {path}: {reason}, so a pod's sidecar cannot be recognised by its volume: set kubeletDir to the directory that the kubelet's --root-dir names, and mount it", path = .path.display()
+    )]
+    Kubelet { path: PathBuf, reason: String },
+    #[error(
+        "{dir}: nothing of ours, and no network configuration at all: name the directory that the runtime reads with --conf-dir", dir = .0.display()
+    )]
+    NothingHere(PathBuf),
 }
 
 impl NodeError {
-    /// Whether waiting is of no use: somebody has to change the command line,
-    /// the node's directories, or the network's own set-up.
+    /// Whether waiting is of no use at the start of `install`: the command line,
+    /// the node's directories or the network's own set-up must be changed.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::Obstacle { obstacle, .. } => {
-                !matches!(obstacle, Obstacle::NoPrimary { .. } | Obstacle::Broken { .. })
+                !matches!(obstacle, Obstacle::NoPrimary { .. } | Obstacle::Unusable { .. })
             }
-            Self::Changed(_) => false,
-            _ => true,
+            Self::Io { .. } => true,
+            _ => false,
         }
     }
 
-    /// An error in the settings.
     pub(crate) fn settings(path: impl Into<PathBuf>, reason: String) -> Self {
         Self::Settings { path: path.into(), reason }
     }
@@ -151,14 +109,16 @@ impl NodeError {
         path: impl Into<PathBuf>,
         source: impl Into<std::io::Error>,
     ) -> Self {
-        Self::Io { action, path: path.into(), source: source.into() }
+        let source = source.into();
+        let (reason, kind) = (source.to_string(), source.kind());
+        Self::Io { action, path: path.into(), reason, kind }
     }
 }
 
-/// What the operator can do about a refusal of the system.
-fn remedy(error: &std::io::Error) -> &'static str {
+/// What the operator can do about an error of the system.
+fn remedy(kind: std::io::ErrorKind) -> &'static str {
     use std::io::ErrorKind as Kind;
-    match error.kind() {
+    match kind {
         Kind::NotFound => {
             "; make the directory, or name the right one with --bin-dir, --conf-dir or --config"
         }

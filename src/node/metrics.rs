@@ -1,31 +1,21 @@
-//! Numbers for Prometheus: the plugin's calls, read from its log, and the
-//! state of the node's configuration. Listens on one TCP address if asked to.
-//!
-//! The responder is one thread and one request at a time, each bounded in
-//! bytes and time: it answers a scraper, and cannot be made to do more.
+//! The numbers for Prometheus and the verdict for readiness probes: the
+//! plugin's calls, read from its log, and the state of the node's
+//! configuration. Pure but for a lock; `http.rs` serves them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::error::NodeError;
 use crate::journal::CallLine;
-use crate::sanitize;
+use crate::sanitize::label;
 
 /// Upper bounds of the latency histogram's buckets, in microseconds.
 const BUCKETS: [u64; 10] =
     [500, 1_000, 2_000, 3_000, 5_000, 10_000, 25_000, 50_000, 100_000, 1_000_000];
-/// More label sets than all verbs, results and reasons give; a log that
-/// somebody else writes to cannot fill the memory.
+/// More label sets than all verbs, results and reasons give: whatever stands in
+/// the log, it cannot fill the memory.
 const MOST_SERIES: usize = 200;
-/// A scraper has so long for its request.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// A request's head has at most so many bytes.
-const LONGEST_REQUEST: usize = 8 << 10;
-
 /// Verb, result and reason of a call.
 type Labels = (String, String, String);
 
@@ -33,7 +23,9 @@ type Labels = (String, String, String);
 struct Numbers {
     calls: BTreeMap<Labels, u64>,
     latency: BTreeMap<String, Latency>,
-    in_place: bool,
+    /// What `--check` would say; `None` before the first look.
+    verdict: Option<Result<String, String>>,
+    settings_refused: bool,
     changed_at: Option<SystemTime>,
     repairs: u64,
     digest: String,
@@ -48,38 +40,45 @@ struct Latency {
 
 /// The numbers, shared by the loop, the log's reader and the responder.
 #[derive(Debug, Default)]
-pub struct Metrics(Mutex<Numbers>);
+pub(crate) struct Metrics(Mutex<Numbers>);
 
 impl Metrics {
     fn numbers(&self) -> MutexGuard<'_, Numbers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether our entry is in place and current.
-    pub fn in_place(&self, in_place: bool) {
-        self.numbers().in_place = in_place;
+    /// What `--check` says now: what is in place, or what is wrong.
+    pub(crate) fn verdict(&self, verdict: Result<String, String>) {
+        self.numbers().verdict = Some(verdict);
+    }
+
+    /// The answer to a readiness probe.
+    pub(crate) fn ready(&self) -> Result<String, String> {
+        let verdict = self.numbers().verdict.clone();
+        verdict.unwrap_or_else(|| Err("the node's files were not looked at yet".to_owned()))
     }
 
     /// When the file with our entry was last changed.
-    pub fn changed_at(&self, time: Option<SystemTime>) {
+    pub(crate) fn changed_at(&self, time: Option<SystemTime>) {
         self.numbers().changed_at = time;
     }
 
-    /// Somebody's change was repaired.
-    pub fn repaired(&self) {
+    /// A change by another program was repaired.
+    pub(crate) fn repaired(&self) {
         self.numbers().repairs += 1;
     }
 
-    /// The digest of the settings in force.
-    pub fn settings(&self, digest: &str) {
+    /// The digest of the settings in force, and whether newer ones are wrong.
+    pub(crate) fn settings(&self, digest: &str, refused: bool) {
         let mut numbers = self.numbers();
+        numbers.settings_refused = refused;
         if numbers.digest != digest {
             digest.clone_into(&mut numbers.digest);
         }
     }
 
     /// Counts a line of the plugin's log, if it is a call's.
-    pub fn line(&self, line: &str) {
+    pub(crate) fn line(&self, line: &str) {
         let Some(call) = CallLine::parse(line) else { return };
         let (result, reason) = match call.code {
             Some(code) => ("error".to_owned(), code.to_string()),
@@ -104,14 +103,12 @@ impl Metrics {
     }
 
     /// All numbers in Prometheus' text format.
-    #[must_use]
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let numbers = self.numbers();
         let mut text = String::new();
         head(&mut text, "osm_cni_calls_total", "counter", "Calls of the plugin, from its log.");
         for ((verb, result, reason), count) in &numbers.calls {
-            let (verb, result, reason) =
-                (sanitize::label(verb), sanitize::label(result), sanitize::label(reason));
+            let (verb, result, reason) = (label(verb), label(result), label(reason));
             let _ = writeln!(
                 text,
                 "osm_cni_calls_total{{verb=\"{verb}\",result=\"{result}\",reason=\"{reason}\"}} {count}"
@@ -120,11 +117,16 @@ impl Metrics {
         let name = "osm_cni_call_duration_seconds";
         head(&mut text, name, "histogram", "How long the calls took.");
         for (verb, latency) in &numbers.latency {
-            latency.print(&mut text, name, &sanitize::label(verb));
+            latency.print(&mut text, name, &label(verb));
         }
         let name = "osm_cni_entry_in_place";
-        head(&mut text, name, "gauge", "1 if binary and configuration are in place and current.");
-        let _ = writeln!(text, "{name} {}", u8::from(numbers.in_place));
+        head(
+            &mut text,
+            name,
+            "gauge",
+            "1 if binary and configuration are in place and current, as install --check says.",
+        );
+        let _ = writeln!(text, "{name} {}", u8::from(matches!(numbers.verdict, Some(Ok(_)))));
         let name = "osm_cni_configuration_last_change_timestamp_seconds";
         head(
             &mut text,
@@ -141,64 +143,14 @@ impl Metrics {
         let _ = writeln!(text, "{name} {}", numbers.repairs);
         let name = "osm_cni_settings_info";
         head(&mut text, name, "gauge", "The digest of the settings in force.");
-        let _ = writeln!(text, "{name}{{digest=\"{}\"}} 1", sanitize::label(&numbers.digest));
+        let _ = writeln!(text, "{name}{{digest=\"{}\"}} 1", label(&numbers.digest));
+        let name = "osm_cni_settings_refused";
+        head(&mut text, name, "gauge", "1 if the settings' files are wrong and not in force.");
+        let _ = writeln!(text, "{name} {}", u8::from(numbers.settings_refused));
+        let name = "osm_cni_build_info";
+        head(&mut text, name, "gauge", "The version of osm-cni.");
+        let _ = writeln!(text, "{name}{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
         text
-    }
-
-    /// Answers scrapers on this address, on a thread of its own.
-    ///
-    /// # Errors
-    /// The address is none, or taken.
-    pub fn serve(self: &Arc<Self>, address: &str) -> Result<(), NodeError> {
-        // `:9090` means all addresses, as it does to most of its kind. Names are
-        // not looked up: that takes more of a C library than a static one has.
-        let full =
-            if address.starts_with(':') { format!("[::]{address}") } else { address.to_owned() };
-        let fail = |source| NodeError::Metrics { address: address.to_owned(), source };
-        let socket: SocketAddr = full.parse().map_err(|error| fail(io::Error::other(error)))?;
-        let listener = TcpListener::bind(socket).map_err(fail)?;
-        let metrics = Arc::clone(self);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                match stream {
-                    // A scraper that hangs up or dawdles gets no answer.
-                    Ok(stream) => drop(metrics.answer(stream)),
-                    // Out of descriptors: no busy loop.
-                    Err(_) => std::thread::sleep(PATIENCE),
-                }
-            }
-        });
-        Ok(())
-    }
-
-    fn answer(&self, mut stream: TcpStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let deadline = std::time::Instant::now() + PATIENCE;
-        let mut request = Vec::new();
-        let mut buffer = [0; 1024];
-        while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-            let count = stream.read(&mut buffer)?;
-            request.extend_from_slice(&buffer[..count]);
-            if count == 0 || request.len() > LONGEST_REQUEST || std::time::Instant::now() > deadline
-            {
-                return Ok(());
-            }
-        }
-        let line = String::from_utf8_lossy(&request);
-        let mut words = line.split_whitespace();
-        let (status, body) = match (words.next(), words.next()) {
-            (Some("GET"), Some(path)) if path.split('?').next() == Some("/metrics") => {
-                ("200 OK", self.text())
-            }
-            (Some("GET"), _) => ("404 Not Found", "the numbers are at /metrics\n".to_owned()),
-            _ => ("405 Method Not Allowed", "only GET is answered\n".to_owned()),
-        };
-        write!(
-            stream,
-            "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        )
     }
 }
 

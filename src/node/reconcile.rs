@@ -1,157 +1,183 @@
-//! The loop of `install`: looks, compares, repairs, and says what it found.
-//! All it changes on disk goes through `files.rs`.
+//! The loop of `install`: looks at the node's files, compares, repairs, and
+//! reports what it found.
+//!
+//! I/O: none of its own; through `files.rs`, `binary.rs`, `watch.rs` and the
+//! metrics' threads.
 
-use std::collections::BTreeSet;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::backoff::{Advice, Backoff};
+use super::backoff::{Advice, Backoff, Pace};
+use super::binary::Binary;
+use super::conflist::{Kind, Network};
 use super::error::{NodeError, Obstacle};
-use super::files::{self, Binary};
+use super::files;
+use super::http;
+use super::install::{self, Options};
 use super::metrics::Metrics;
-use super::plan::{Plan, Step};
-use super::snapshot::Snapshot;
+use super::name::FileName;
+use super::plan::Plan;
+use super::replace;
+use super::report::{Output, Reporter};
+use super::settings::{Sources, Texts, Wanted};
+use super::snapshot::{OwnList, Snapshot};
+use super::step::Step;
 use super::tail;
 use super::watch::{News, Watch};
-use super::{Options, Wanted, found, planned, rival};
 
-/// How often we look without news, for events that were missed.
+/// How often the files are looked at without news, for events that were missed.
 const TIMER: Duration = Duration::from_secs(10);
-/// The least time between two looks, so that a storm of events costs little.
-const BREATH: Duration = Duration::from_millis(50);
 /// So long a primary must be gone before our copy of it goes too: agents
 /// remove and rewrite.
 const SETTLED: Duration = Duration::from_secs(1);
+/// How long the last lines may take at the end.
+const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Stays until SIGTERM; keeps binary and configuration in place and current.
+/// Stays until SIGTERM and keeps binary and configuration in place and current.
 /// The end of the loop removes nothing.
 ///
 /// # Errors
-/// What is wrong at the start: settings, directories, an order of files in
-/// which our entry could never take effect. Later errors are said on stderr,
-/// and tried again.
-pub fn run(options: &Options) -> Result<(), NodeError> {
+/// What is wrong with the directories at the start, or with an order of files
+/// in which our entry could never take effect. Later problems are reported and
+/// tried again.
+pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
     let watch = Watch::new()?;
+    let output = Output::start();
     let metrics = Arc::new(Metrics::default());
-    if let Some(address) = &options.metrics {
-        metrics.serve(address)?;
+    replace::sweep(&options.conf_dir)?;
+    let mut reconciler = Reconciler::new(options, Arc::clone(&metrics), output.clone());
+    if let Some(address) = options.metrics {
+        http::start(address, Arc::clone(&metrics), output.clone());
     }
-    let mut reconciler = Reconciler::new(options, Arc::clone(&metrics))?;
-    files::sweep(&options.conf_dir)?;
-    if !watch.is_awake() {
-        reconciler.complain("the kernel gives no inotify instance (fs.inotify.max_user_instances): looking every second instead");
+    if !watch.has_inotify() {
+        reconciler.reporter.problem("the kernel gives no inotify instance (fs.inotify.max_user_instances): looking every second instead");
     }
-    let log = tail::start(reconciler.wanted.log_file.clone(), metrics);
-    let mut first = true;
+    let log = tail::start(reconciler.log_file(), metrics, output.clone());
+    let mut pace = Pace::new(Instant::now());
+    let mut is_first = true;
     loop {
-        let began = Instant::now();
         reconciler.watched().iter().for_each(|dir| watch.add(dir));
-        let next = match reconciler.pass(began) {
+        let next = match reconciler.pass(Instant::now()) {
             Ok(next) => next,
-            Err(error) if first && error.is_lasting() => return Err(error),
-            Err(error) => {
-                reconciler.complain(&error.to_string());
-                TIMER
+            Err(error) if is_first && error.is_lasting() => {
+                output.flush(LAST_LINES);
+                return Err(error);
             }
+            Err(_) => TIMER,
         };
-        first = false;
-        log.follow(reconciler.wanted.log_file.clone());
+        is_first = false;
+        log.follow(reconciler.log_file());
         if watch.wait(next) == News::End {
-            reconciler.tell("ended by a signal: binary and configuration stay in place, osm-cni uninstall removes them");
+            reconciler.reporter.info("ended by a signal: binary and configuration stay in place, osm-cni uninstall removes them");
+            output.flush(LAST_LINES);
             return Ok(());
         }
-        std::thread::sleep(BREATH.saturating_sub(began.elapsed()));
+        std::thread::sleep(pace.next(Instant::now()));
     }
 }
 
 struct Reconciler<'o> {
     options: &'o Options,
-    wanted: Wanted,
-    /// The settings' text when last looked at, good or bad.
-    config: Option<String>,
+    /// The settings in force, once they are known.
+    wanted: Option<Wanted>,
+    /// The settings' files when last read.
+    texts: Option<Texts>,
+    /// What is wrong with the settings, which are then not in force.
+    refused: Option<String>,
     binary: Binary,
     /// The file with our entry, and its text, as we left it.
-    left: Option<(String, String)>,
+    left: Option<(FileName, String)>,
     backoff: Backoff,
-    /// Whether the last look found all in place.
-    current: bool,
     /// Since when the primary is gone.
     gone: Option<Instant>,
-    said: String,
-    complained: BTreeSet<String>,
+    reporter: Reporter,
     metrics: Arc<Metrics>,
 }
 
 impl<'o> Reconciler<'o> {
-    fn new(options: &'o Options, metrics: Arc<Metrics>) -> Result<Self, NodeError> {
-        let mut reconciler = Reconciler {
-            wanted: Wanted::load(options.config.as_deref())?,
-            config: options.config.as_deref().map(files::settings_text).transpose()?,
+    fn new(options: &'o Options, metrics: Arc<Metrics>, output: Output) -> Self {
+        Reconciler {
             binary: Binary::new(&options.bin_dir),
+            wanted: None,
+            texts: None,
+            refused: None,
             left: None,
             backoff: Backoff::default(),
-            current: false,
             gone: None,
-            said: String::new(),
-            complained: BTreeSet::new(),
+            reporter: Reporter::new(output, "install"),
             options,
             metrics,
-        };
-        reconciler.warn_of_settings();
-        Ok(reconciler)
+        }
     }
 
-    /// The directories whose changes concern us. The settings' directory is
-    /// watched where the path says, and where its links lead.
+    fn log_file(&self) -> Option<PathBuf> {
+        self.wanted.as_ref().and_then(|wanted| wanted.log_file.clone())
+    }
+
+    /// The directories whose changes concern us. That of a settings file is
+    /// watched at its path and where its links lead.
     fn watched(&self) -> Vec<PathBuf> {
         let mut dirs = vec![self.options.conf_dir.clone(), self.options.bin_dir.clone()];
-        if let Some(path) = &self.options.config {
-            let parent = |path: &Path| match path.parent() {
-                Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
-                _ => PathBuf::from("."),
-            };
-            dirs.push(parent(path));
-            dirs.extend(path.canonicalize().ok().as_deref().map(parent));
+        let Sources { config, mesh_configs } = &self.options.sources;
+        for path in config.iter().chain(mesh_configs) {
+            dirs.push(install::parent(path));
+            dirs.extend(path.canonicalize().ok().as_deref().map(install::parent));
         }
         dirs
     }
 
-    /// One look at everything. Answers how long the next may be away.
+    /// One look at everything, and its verdict for `/readyz`. Returns how long
+    /// the next look can wait.
     fn pass(&mut self, now: Instant) -> Result<Duration, NodeError> {
-        self.current = false;
-        let next = self.look(now);
-        self.metrics.in_place(self.current);
-        next
+        let looked = self.look(now);
+        let verdict = match (&looked, &self.refused) {
+            (Err(error), _) => Err(error.to_string()),
+            (Ok(_), Some(refused)) => Err(refused.clone()),
+            (Ok((_, verdict)), None) => verdict.clone(),
+        };
+        if let Err(error) = &looked {
+            self.reporter.problem(&error.to_string());
+        }
+        self.metrics.verdict(verdict);
+        looked.map(|(next, _)| next)
     }
 
-    fn look(&mut self, now: Instant) -> Result<Duration, NodeError> {
-        self.read_settings();
-        self.metrics.settings(&self.wanted.digest);
+    fn look(&mut self, now: Instant) -> Result<(Duration, Result<String, String>), NodeError> {
         let snapshot = files::snapshot(&self.options.conf_dir)?;
-        let plan = planned(self.options, &self.wanted, &snapshot);
-        match plan {
+        let own = self.own_list();
+        self.read_settings(&snapshot, &own);
+        let Some(wanted) = self.wanted.clone() else { return Ok((TIMER, Err(String::new()))) };
+        self.metrics.settings(&wanted.digest, self.refused.is_some());
+        match install::planned(self.options, &own, &wanted.entry, &snapshot) {
             Ok(plan) => {
                 self.gone = None;
                 self.keep_binary()?;
-                self.carry_out(&snapshot, plan, now)
+                self.carry_out(&snapshot, &wanted, plan, now)
             }
-            Err(Obstacle::NoPrimary { stale }) => {
+            Err(NodeError::Obstacle { dir, obstacle: Obstacle::NoPrimary { stale } }) => {
                 self.keep_binary()?;
-                self.without_primary(stale, now)
+                let error =
+                    NodeError::Obstacle { dir, obstacle: Obstacle::NoPrimary { stale: None } };
+                let next = self.without_primary(stale, &error, now)?;
+                Ok((next, Err(error.to_string())))
             }
-            Err(obstacle) => {
-                let dir = self.options.conf_dir.clone();
-                Err(NodeError::Obstacle { dir, obstacle })
-            }
+            Err(error) => Err(error),
         }
+    }
+
+    /// Our own list, as this process left it.
+    fn own_list(&self) -> OwnList {
+        let own = self.options.own_list(None);
+        let left = self.left.as_ref().filter(|(file, _)| *file == own.name);
+        let written = left.and_then(|(_, text)| Network::parse(Kind::List, text).ok());
+        OwnList { written, ..own }
     }
 
     fn keep_binary(&mut self) -> Result<(), NodeError> {
         if let Some(flaw) = self.binary.install()? {
             let path = self.binary.path().display().to_string();
-            self.tell(&format!("{path} {flaw}: installed"));
+            self.reporter.info(&format!("{path} {flaw}: installed"));
         }
         Ok(())
     }
@@ -159,35 +185,24 @@ impl<'o> Reconciler<'o> {
     fn carry_out(
         &mut self,
         snapshot: &Snapshot,
+        wanted: &Wanted,
         plan: Plan,
         now: Instant,
-    ) -> Result<Duration, NodeError> {
-        let path = self.options.conf_dir.join(&plan.file);
-        let Plan { primary, file, text, steps } = plan;
-        if steps.is_empty() {
-            self.left = Some((file, text));
-            self.current = true;
-            self.metrics.changed_at(files::changed_at(&path));
-            let digest = &self.wanted.digest;
-            let line = format!(
-                "in place and current: {} over {primary}, settings {digest}",
-                path.display()
-            );
-            self.tell(&line);
-            return Ok(TIMER);
+    ) -> Result<(Duration, Result<String, String>), NodeError> {
+        let path = plan.file.in_dir(&self.options.conf_dir);
+        if plan.steps.is_empty() {
+            return Ok((TIMER, self.in_place(snapshot, wanted, plan)));
         }
-        let plan = Plan { primary, file, text, steps };
-        let what = found(snapshot, &plan);
-        let hint = rival(snapshot);
+        let (what, hint) = (install::found(snapshot, &plan), install::rival(snapshot));
         if self.was_undone(snapshot) {
             match self.backoff.undone(now) {
                 Advice::Pause(pause) => {
                     let line = format!(
-                        "{} {what}: somebody keeps undoing the repair, so it rests for a while{hint}; find the program that manages this directory, or choose another --mode",
+                        "{} {what}: another program keeps undoing the repair, so it pauses for a while{hint}; find the program that manages this directory, or choose another --mode",
                         path.display()
                     );
-                    self.complain(&line);
-                    return Ok(pause);
+                    self.reporter.problem(&line);
+                    return Ok((pause, Err(line)));
                 }
                 Advice::Repair => self.metrics.repaired(),
             }
@@ -195,89 +210,119 @@ impl<'o> Reconciler<'o> {
         files::apply(&self.options.conf_dir, &plan.steps)?;
         self.left = Some((plan.file, plan.text));
         let done: Vec<String> = plan.steps.iter().map(Step::to_string).collect();
-        let line = format!("{} {what}{hint}: {}", path.display(), done.join(", "));
-        self.tell(&line);
-        Ok(Duration::ZERO)
+        self.reporter.info(&format!("{} {what}{hint}: {}", path.display(), done.join(", ")));
+        Ok((Duration::ZERO, Err(format!("{} {what}", path.display()))))
+    }
+
+    /// The entry is where it should be. Returns the verdict about the rest.
+    fn in_place(
+        &mut self,
+        snapshot: &Snapshot,
+        wanted: &Wanted,
+        plan: Plan,
+    ) -> Result<String, String> {
+        let path = plan.file.in_dir(&self.options.conf_dir);
+        self.metrics.changed_at(files::changed_at(&path));
+        let verdict = install::verdict(self.options, wanted, snapshot, &plan, &mut self.binary);
+        let Plan { primary, file, text, .. } = plan;
+        self.left = Some((file, text));
+        let (path, digest) = (path.display(), &wanted.digest);
+        let line = format!("in place and current: {path} over {primary}, settings {digest}");
+        match verdict {
+            Ok(()) => {
+                self.reporter.info(&line);
+                Ok(line)
+            }
+            Err(error) => {
+                self.reporter.problem(&error.to_string());
+                Err(error.to_string())
+            }
+        }
     }
 
     /// Whether what we left is not there any more.
     fn was_undone(&self, snapshot: &Snapshot) -> bool {
-        self.left.as_ref().is_some_and(|(file, text)| snapshot.text(file) != Some(text))
+        self.left
+            .as_ref()
+            .is_some_and(|(file, text)| snapshot.network(file).map(Network::text) != Some(text))
     }
 
     fn without_primary(
         &mut self,
-        stale: Option<String>,
+        stale: Option<FileName>,
+        error: &NodeError,
         now: Instant,
     ) -> Result<Duration, NodeError> {
         let since = *self.gone.get_or_insert(now);
         let Some(name) = stale else {
-            let dir = self.options.conf_dir.display().to_string();
-            self.tell(&format!("{dir}: {}", Obstacle::NoPrimary { stale: None }));
+            self.reporter.info(&error.to_string());
             return Ok(TIMER);
         };
         if let Some(rest) = SETTLED.checked_sub(now - since).filter(|rest| !rest.is_zero()) {
             return Ok(rest);
         }
-        let path = self.options.conf_dir.join(&name);
+        let path = name.in_dir(&self.options.conf_dir);
         files::apply(&self.options.conf_dir, &[Step::Remove { name }])?;
         self.left = None;
         let line =
             format!("the primary configuration is gone: removed {}, its copy", path.display());
-        self.tell(&line);
+        self.reporter.info(&line);
         Ok(Duration::ZERO)
     }
 
-    /// Follows the settings file; a wrong one is said, and the last good one
-    /// stays in force.
-    fn read_settings(&mut self) {
-        let Some(path) = self.options.config.as_deref() else { return };
-        let text = match files::settings_text(path) {
-            Ok(text) => text,
-            Err(error) => {
-                let line = format!("{error}; the last good settings stay in force");
-                return self.complain(&line);
-            }
-        };
-        if self.config.as_ref() == Some(&text) {
+    /// Follows the settings' files. Wrong ones are reported, and the last good
+    /// ones stay in force.
+    fn read_settings(&mut self, snapshot: &Snapshot, own: &OwnList) {
+        let texts = self.options.sources.read();
+        if self.texts.as_ref() == Some(&texts) {
             return;
         }
-        match Wanted::new(Some(&text)) {
+        match self.options.sources.check(&texts) {
             Ok(wanted) => {
-                self.tell(&format!("{}: new settings {}", path.display(), wanted.digest));
-                self.wanted = wanted;
+                if self.wanted.is_some() {
+                    let path = self.options.sources.config().display();
+                    self.reporter.info(&format!("{path}: new settings {}", wanted.digest));
+                }
+                for note in &wanted.notes {
+                    self.reporter.info(note);
+                }
+                for warning in &wanted.warnings {
+                    self.reporter.problem(&format!("settings: {warning}"));
+                }
+                if let Some((error, _)) = wanted.kubelet_problem() {
+                    self.reporter.problem(&error.to_string());
+                }
+                self.wanted = Some(wanted);
+                self.refused = None;
                 self.backoff = Backoff::default();
-                self.warn_of_settings();
             }
-            Err(reason) => {
-                let error = NodeError::settings(path, reason);
-                let digest = self.wanted.digest.clone();
-                self.complain(&format!("{error}; the last good settings, {digest}, stay in force"));
+            Err(error) => {
+                let wanted = self.wanted.take().or_else(|| on_disk(snapshot, own));
+                let (wanted, what) = match wanted {
+                    Some(wanted) => {
+                        let digest = &wanted.digest;
+                        let what = format!("the last good settings, {digest}, stay in force");
+                        (wanted, what)
+                    }
+                    None => (
+                        Sources::refusal(&texts, &error),
+                        "this node has never had good settings, so the pods of the mesh are refused with error 7 until they are mended, and no others".to_owned(),
+                    ),
+                };
+                self.wanted = Some(wanted);
+                let refused = format!("{error}; {what}");
+                self.reporter.problem(&refused);
+                self.refused = Some(refused);
             }
         }
-        self.config = Some(text);
+        self.texts = Some(texts);
     }
+}
 
-    fn warn_of_settings(&mut self) {
-        for warning in self.wanted.warnings.clone() {
-            self.complain(&format!("settings: {warning}"));
-        }
-    }
-
-    /// A line on stdout, unless it is the last one again.
-    fn tell(&mut self, line: &str) {
-        if self.said != line {
-            line.clone_into(&mut self.said);
-            self.complained.clear();
-            let _ = writeln!(std::io::stdout(), "osm-cni install: {line}");
-        }
-    }
-
-    /// A line on stderr, unless it was said since the last good news.
-    fn complain(&mut self, line: &str) {
-        if self.complained.insert(line.to_owned()) {
-            self.said.clear();
-            let _ = writeln!(std::io::stderr(), "osm-cni install: {line}");
-        }
-    }
+/// The settings of our entry that is in the directory, if they are good.
+fn on_disk(snapshot: &Snapshot, own: &OwnList) -> Option<Wanted> {
+    snapshot.ours(own).find_map(|(file, _)| {
+        let entry = file.network.as_ref().ok()?.entry()?;
+        Wanted::of_entry(entry)
+    })
 }

@@ -1,116 +1,190 @@
-//! What is in a configuration directory: its files' names, texts and modes, and
-//! which of them is the network that pods get. Pure.
+//! What is in a configuration directory: its files, each parsed once, which of
+//! them hold our entry, and which one is the network that pods get. Pure.
 
-use super::conflist::{Broken, Kind, Network};
+use super::conflist::{self, Broken, Kind, Network, Runtimes};
 use super::error::Obstacle;
-use super::plan::original;
+use super::name::{CONF_NAME, FileName, Role};
 
-/// One file of the directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfFile {
-    /// Its name, without the directory.
-    pub name: String,
-    /// Its text, or why it cannot be read.
-    pub text: Result<String, String>,
+/// A file as it was read.
+#[derive(Debug)]
+pub(crate) struct RawFile {
+    pub(crate) name: FileName,
+    /// Its bytes, or why it cannot be read.
+    pub(crate) bytes: Result<Vec<u8>, String>,
     /// Its permission bits.
-    pub mode: u32,
+    pub(crate) mode: u32,
+    /// The texts in the folder of the network's name, if that is where the
+    /// list's plugins are.
+    pub(crate) folder: Vec<String>,
 }
 
-/// The directory's files that matter here.
+/// A file of the directory, parsed.
+#[derive(Debug, Clone)]
+pub(crate) struct ConfFile {
+    pub(crate) name: FileName,
+    pub(crate) role: Role,
+    pub(crate) mode: u32,
+    pub(crate) network: Result<Network, Broken>,
+    /// Whether there is nothing in it.
+    pub(crate) is_empty: bool,
+}
+
+/// How our entry came into a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ours {
+    /// The whole file is our own list.
+    List,
+    /// The file is an agent's, and our entry was inserted.
+    Inserted,
+}
+
+/// The directory's files that concern us, by name.
 #[derive(Debug, Clone, Default)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     files: Vec<ConfFile>,
 }
 
+/// What this program knows of its own list.
+#[derive(Debug, Clone)]
+pub(crate) struct OwnList {
+    /// The name that it has.
+    pub(crate) name: FileName,
+    /// The network that this process last wrote under that name.
+    pub(crate) written: Option<Network>,
+}
+
 impl Snapshot {
-    /// The files, in any order.
-    #[must_use]
-    pub fn new(mut files: Vec<ConfFile>) -> Self {
-        files.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+    /// Parses the files. Their order does not matter.
+    pub(crate) fn new(files: Vec<RawFile>) -> Self {
+        let mut files: Vec<_> = files.into_iter().filter_map(ConfFile::parse).collect();
+        files.sort_by(|a, b| a.name.cmp(&b.name));
         Self { files }
     }
 
-    /// All files, by name.
-    #[must_use]
-    pub fn files(&self) -> &[ConfFile] {
+    pub(crate) fn files(&self) -> &[ConfFile] {
         &self.files
     }
 
-    /// A file by its name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&ConfFile> {
-        self.files.iter().find(|file| file.name == name)
+    pub(crate) fn get(&self, name: &FileName) -> Option<&ConfFile> {
+        let index = self.files.binary_search_by(|file| file.name.cmp(name)).ok()?;
+        self.files.get(index)
     }
 
-    /// A file's text, if it is there and readable.
-    #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.get(name)?.text.as_deref().ok()
+    /// The network in a file, if the file is there and holds one.
+    pub(crate) fn network(&self, name: &FileName) -> Option<&Network> {
+        self.get(name)?.network.as_ref().ok()
     }
 
-    pub(super) fn network(&self, name: &str) -> Option<Network> {
-        Network::parse(Kind::of(name)?, self.text(name)?).ok()
+    /// The files that runtimes read, in their order.
+    pub(crate) fn configurations(&self) -> impl Iterator<Item = &ConfFile> {
+        self.files.iter().filter(|file| file.role == Role::Configuration)
     }
 
-    /// The files that runtimes look at, in their order.
-    pub(super) fn configurations(
-        &self,
-    ) -> impl Iterator<Item = (&ConfFile, Result<Network, Broken>)> {
-        self.files.iter().filter_map(|file| {
-            let kind = Kind::of(&file.name)?;
-            let network = match &file.text {
-                Ok(text) => Network::parse(kind, text),
-                Err(reason) => Err(Broken::unreadable(reason)),
-            };
-            Some((file, network))
+    /// The files that are ours or hold our entry, in order.
+    pub(crate) fn ours(&self, own: &OwnList) -> impl Iterator<Item = (&ConfFile, Ours)> {
+        self.configurations().filter_map(|file| Some((file, self.is_ours(file, own)?)))
+    }
+
+    /// Whether and how a file is ours. A file under the name of our own list
+    /// that can be read and does not hold our entry is an agent's.
+    pub(crate) fn is_ours(&self, file: &ConfFile, own: &OwnList) -> Option<Ours> {
+        let is_named = file.name == own.name;
+        let network = match &file.network {
+            Ok(network) => network,
+            Err(broken) => return (is_named && !broken.is_json).then_some(Ours::List),
+        };
+        if !network.has_ours() {
+            // Somebody took our entry out of the list that we wrote.
+            let written = own.written.as_ref().filter(|_| is_named);
+            let is_left = written.is_some_and(|written| written.same_but_ours(network));
+            return is_left.then_some(Ours::List);
+        }
+        if network.is_ours_alone() {
+            return Some(Ours::List);
+        }
+        let was_inserted = !self.originals(&file.name).is_empty();
+        let is_list = is_named || file.name == *CONF_NAME || self.is_copy(file, network);
+        Some(if is_list && !was_inserted { Ours::List } else { Ours::Inserted })
+    }
+
+    /// Whether a file with our entry is a copy of another file.
+    fn is_copy(&self, file: &ConfFile, network: &Network) -> bool {
+        self.configurations().any(|other| {
+            other.name != file.name
+                && other
+                    .network
+                    .as_ref()
+                    .is_ok_and(|other| !other.has_ours() && other.same_but_ours(network))
         })
     }
 
-    /// The files that have an entry of ours.
-    pub(super) fn ours(&self) -> impl Iterator<Item = (&ConfFile, Network)> {
-        self.configurations()
-            .filter_map(|(file, network)| Some((file, network.ok()?)))
-            .filter(|(_, network)| network.has_ours())
-    }
-
-    /// The first configuration that can be the pods' network and is not ours.
-    pub(super) fn primary(&self, conf_name: &str) -> Result<(&ConfFile, Network), Obstacle> {
-        for (file, network) in self.configurations() {
-            if file.name == conf_name {
-                continue;
-            }
-            let network = network.map_err(|broken| Obstacle::Broken {
-                name: file.name.clone(),
-                reason: broken.to_string(),
-            })?;
-            if network.can_be_primary() && !self.is_copy(&file.name, &network) {
-                return Ok((file, network));
-            }
+    /// The network that pods get: the first file that runtimes read and that is
+    /// not our own list.
+    pub(crate) fn primary(&self, own: &OwnList) -> Result<(&ConfFile, &Network), Obstacle> {
+        let is_primary = |file: &&ConfFile| self.is_ours(file, own) != Some(Ours::List);
+        let Some(file) = self.configurations().find(is_primary) else {
+            let stale = self.ours(own).any(|(file, _)| file.name == own.name);
+            return Err(Obstacle::NoPrimary { stale: stale.then(|| own.name.clone()) });
+        };
+        let unusable = |reason: String, runtimes| Obstacle::Unusable {
+            name: file.name.clone(),
+            reason,
+            runtimes,
+        };
+        let network = match &file.network {
+            Ok(network) => network,
+            Err(broken) => return Err(unusable(broken.to_string(), broken.runtimes)),
+        };
+        if network.is_too_old() {
+            let reason = format!(
+                "its cniVersion is {}, and plugins can be chained from 0.3.0 on",
+                network.version()
+            );
+            return Err(unusable(reason, Runtimes::Take));
         }
-        let stale = self.get(conf_name).map(|file| file.name.clone());
-        Err(Obstacle::NoPrimary { stale })
-    }
-
-    /// Whether a file with our entry is an own list under another name: a copy
-    /// of a later file, with no original of its own.
-    pub(super) fn is_copy(&self, name: &str, network: &Network) -> bool {
-        network.has_ours()
-            && self.originals(name).is_empty()
-            && self.configurations().any(|(other, parsed)| {
-                parsed.is_ok_and(|parsed| {
-                    other.name != name && !parsed.has_ours() && parsed.same_but_ours(network)
-                })
-            })
+        if network.is_loopback_only() {
+            return Err(unusable("it has no plugin but loopback".into(), Runtimes::Take));
+        }
+        Ok((file, network))
     }
 
     /// The kept originals that a list may have been made of: the names they had.
-    pub(super) fn originals(&self, name: &str) -> Vec<String> {
-        let mut bases = vec![name.to_owned()];
-        if let Some(stem) = name.strip_suffix(".conflist") {
-            bases.push(format!("{stem}.conf"));
-            bases.push(format!("{stem}.json"));
-        }
-        bases.retain(|base| self.get(&original(base)).is_some());
+    pub(crate) fn originals(&self, name: &FileName) -> Vec<FileName> {
+        let mut bases = name.bases();
+        bases.retain(|base| self.get(&base.original()).is_some());
         bases
     }
+
+    /// Whether a list is exactly what we make of this network.
+    pub(crate) fn is_made_of(list: &Network, base: Option<&Network>) -> bool {
+        let made = || Some(base?.with_entry(&list.entry()?));
+        made().is_some_and(|made| made == list.text())
+    }
 }
+
+impl ConfFile {
+    fn parse(file: RawFile) -> Option<Self> {
+        let RawFile { name, bytes, mode, folder } = file;
+        let (role, kind) = name.role()?;
+        let is_empty = bytes.as_ref().is_ok_and(Vec::is_empty);
+        let parse = |text: String| match kind {
+            Kind::List => Network::of_list(text, &folder),
+            Kind::Single => Network::parse(kind, &text),
+        };
+        let network = match bytes.map(String::from_utf8) {
+            Err(reason) => Err(Broken::not_json(format!("cannot be read: {reason}"))),
+            Ok(Ok(text)) => parse(text),
+            // Go replaces what is not UTF-8. Our entry could not be added to the
+            // text without changing its other bytes.
+            Ok(Err(error)) if conflist::is_json(error.as_bytes()) => {
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                parse(text).and(Err(Broken::new("is not UTF-8", Runtimes::Take)))
+            }
+            Ok(Err(_)) => Err(Broken::not_json("is neither UTF-8 nor JSON")),
+        };
+        Some(ConfFile { name, role, mode, network, is_empty })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

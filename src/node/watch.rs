@@ -1,5 +1,7 @@
-//! News of changes in the node's directories, and of the end: inotify and a
-//! signal descriptor, waited for together. Touches nothing.
+//! Waits for changes in the node's directories, and for the signals that end
+//! the program.
+//!
+//! I/O: inotify and a signal descriptor. Changes nothing.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -12,13 +14,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::error::NodeError;
 
-/// How often we look when the kernel has no inotify instance left for us,
-/// which happens on nodes with many pods.
+/// How often the directories are looked at when the kernel gives no inotify
+/// instance, which happens on nodes with many pods.
 const BLIND: Duration = Duration::from_secs(1);
 
 /// Why the wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub(crate) enum News {
     /// Something changed, or the time is over.
     Look,
     /// SIGTERM or SIGINT.
@@ -27,18 +29,18 @@ pub enum News {
 
 /// The descriptors to wait on.
 #[derive(Debug)]
-pub struct Watch {
+pub(crate) struct Watch {
     inotify: Option<Inotify>,
     signals: SignalFd,
 }
 
 impl Watch {
-    /// Takes the ending signals over, for this thread and those it starts, so
-    /// it must be made before any other thread.
+    /// Blocks the signals that end the program, for this thread and those it
+    /// starts, so it must be made before any other thread.
     ///
     /// # Errors
     /// The kernel gives no signal descriptor.
-    pub fn new() -> Result<Self, NodeError> {
+    pub(crate) fn new() -> Result<Self, NodeError> {
         let fail = |error: nix::Error| NodeError::io("wait for signals in", "/proc/self", error);
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
@@ -50,15 +52,14 @@ impl Watch {
         Ok(Watch { inotify, signals })
     }
 
-    /// Whether changes are heard of at once.
-    #[must_use]
-    pub fn is_awake(&self) -> bool {
+    /// Whether the kernel reports changes at once.
+    pub(crate) fn has_inotify(&self) -> bool {
         self.inotify.is_some()
     }
 
-    /// Watches a directory; again is the same as once. One that is not there
-    /// is found by the timer.
-    pub fn add(&self, dir: &Path) {
+    /// Watches a directory; twice is the same as once. One that is not there is
+    /// found by the timer.
+    pub(crate) fn add(&self, dir: &Path) {
         let flags = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVE
             | AddWatchFlags::IN_DELETE
@@ -73,14 +74,13 @@ impl Watch {
     }
 
     /// Waits for news, at most so long.
-    #[must_use]
-    pub fn wait(&self, at_most: Duration) -> News {
-        let at_most = if self.is_awake() { at_most } else { at_most.min(BLIND) };
+    pub(crate) fn wait(&self, at_most: Duration) -> News {
+        let at_most = if self.has_inotify() { at_most } else { at_most.min(BLIND) };
         let timeout = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::MAX);
         let mut fds = vec![readable(self.signals.as_fd())];
         fds.extend(self.inotify.as_ref().map(|inotify| readable(inotify.as_fd())));
         let _ = poll(&mut fds, timeout);
-        // Emptied in any case: a pass that follows sees all of it.
+        // Emptied in any case: the look that follows sees all changes.
         if let Some(inotify) = &self.inotify {
             while inotify.read_events().is_ok() {}
         }
@@ -88,11 +88,6 @@ impl Watch {
             Ok(Some(_)) => News::End,
             _ => News::Look,
         }
-    }
-
-    /// Waits for the end alone.
-    pub fn wait_for_end(&self) {
-        while self.wait(Duration::from_secs(60)) == News::Look {}
     }
 }
 

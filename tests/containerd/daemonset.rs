@@ -70,6 +70,11 @@ fn container(rig: &Rig, pod: &Value, from: &Value) -> ContainerSpec {
                 inside = log.display().to_string();
                 log
             }
+            Some("/var/lib/kubelet") => {
+                let kubelet = rig.kubelet();
+                inside = kubelet.display().to_string();
+                kubelet
+            }
             None => rig.node.dir().dir("config"),
             Some(other) => panic!("unknown host path {other}"),
         };
@@ -79,6 +84,12 @@ fn container(rig: &Rig, pod: &Value, from: &Value) -> ContainerSpec {
             readonly: mount["readOnly"] == true,
             propagation: 0,
         });
+    }
+    // The kubelet's directory is at its own path in the container.
+    let kubelet = rig.kubelet();
+    host::make_dirs(&kubelet.join("pods"));
+    if !spec.mounts.iter().any(|mount| mount.host_path == kubelet.display().to_string()) {
+        spec = spec.mount(&kubelet, &kubelet.display().to_string());
     }
     spec
 }

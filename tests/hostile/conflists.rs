@@ -30,7 +30,7 @@ fn splice(kind: Kind, text: &str) -> Result<(), TestCaseError> {
             return Ok(());
         }
     };
-    let _ = (network.name(), network.is_spoken(), network.is_multus(), network.can_be_primary());
+    let _ = (network.name(), network.is_supported(), network.is_multus());
     let with = network.with_entry(&entry());
     let read = Network::parse(Kind::List, &with);
     let Ok(read) = read else { return Err(TestCaseError::fail(format!("unreadable: {with}"))) };

@@ -23,7 +23,7 @@ impl Drop for Mount {
 }
 
 /// `install --once` fails with these words, and changes nothing.
-fn refused(node: &Node, args: &[&str], words: &[&str]) {
+pub(super) fn refused(node: &Node, args: &[&str], words: &[&str]) {
     let before = node.state();
     let output = node.run("install", &[&["--once"], args].concat());
     let error = stderr(&output);

@@ -1,6 +1,6 @@
 //! The plugin's log, passed on and counted.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 
 use super::*;
@@ -13,15 +13,6 @@ fn line(number: u32) -> String {
     )
 }
 
-fn get(address: &str, path: &str) -> String {
-    let mut answer = String::new();
-    if let Ok(mut stream) = TcpStream::connect(address) {
-        let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n");
-        let _ = stream.read_to_string(&mut answer);
-    }
-    answer
-}
-
 #[test]
 fn calls_are_passed_on_and_counted_across_rotation() {
     let node = Node::with(&[(NAME, PRIMARY)]);
@@ -29,12 +20,10 @@ fn calls_are_passed_on_and_counted_across_rotation() {
     fs::write(&log, line(0)).expect("write");
     fs::write(node.settings(), format!("{{\"logFile\": {:?}}}", log.display().to_string()))
         .expect("write");
-    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = free.local_addr().expect("its address").to_string();
-    drop(free);
     let settings = node.settings();
-    let args = ["--config", settings.to_str().expect("UTF-8"), "--metrics", &address];
+    let args = ["--config", settings.to_str().expect("UTF-8"), "--metrics", "127.0.0.1:0"];
     let running = node.start(&args);
+    let address = node.metrics();
     let count = |number: u32| {
         get(&address, "/metrics").contains(&format!(
             "osm_cni_calls_total{{verb=\"ADD\",result=\"redirect\",reason=\"sidecar-volume\"}} {number}\n"
@@ -44,7 +33,9 @@ fn calls_are_passed_on_and_counted_across_rotation() {
         let mut file = fs::OpenOptions::new().append(true).create(true).open(&log).expect("open");
         file.write_all(text.as_bytes()).expect("write");
     };
-    // What was there before the start is not told again.
+    // What was there before the start is shown, and not counted.
+    wait_for("the past", || node.log().contains("container=c0"));
+    assert!(!get(&address, "/metrics").contains("osm_cni_calls_total{"));
     wait_for("the metrics", || get(&address, "/metrics").contains("osm_cni_entry_in_place 1"));
     append(&line(1));
     wait_for("the first call", || count(1));
@@ -54,9 +45,8 @@ fn calls_are_passed_on_and_counted_across_rotation() {
     fs::rename(&log, log.with_extension("log.1")).expect("rename");
     append(&line(3));
     wait_for("a call after rotation", || count(3));
-    fs::write(&log, "").expect("truncate");
-    std::thread::sleep(Duration::from_millis(600));
-    append(&line(4));
+    assert_eq!(line(3).len(), line(4).len());
+    fs::write(&log, line(4)).expect("truncate and grow to the same length");
     wait_for("a call after truncation", || count(4));
     append("2026-11-22T21:25:00Z [INFO] verb=ADD us=90 code=100 error=\"no\\\"pe\"\n");
     wait_for("a failed call", || {
@@ -72,18 +62,22 @@ fn calls_are_passed_on_and_counted_across_rotation() {
         "# TYPE osm_cni_call_duration_seconds histogram\n",
         "osm_cni_configuration_last_change_timestamp_seconds ",
         "osm_cni_settings_info{digest=\"",
+        "osm_cni_settings_refused 0\n",
+        concat!("osm_cni_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1\n"),
     ] {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
     assert!(get(&address, "/").starts_with("HTTP/1.1 404"));
 
-    // Somebody who connects and says nothing does not stop the others for long.
-    let _silent = TcpStream::connect(&address).expect("connect");
-    wait_for("an answer beside a silent client", || count(4));
+    // Clients that connect and say nothing do not keep a scraper out.
+    let silent: Vec<_> = (0..64).map(|_| TcpStream::connect(&address).expect("connect")).collect();
+    let asked = Instant::now();
+    assert!(count(4));
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?} beside idle ones", asked.elapsed());
+    drop(silent);
 
     let passed = node.log();
-    assert!(!passed.contains("container=c0"));
-    for number in 1..=4 {
+    for number in 0..=4 {
         assert_eq!(passed.matches(&format!("container=c{number} ")).count(), 1, "{passed}");
     }
     fs::remove_file(node.path(NAME)).expect("delete");
@@ -94,11 +88,34 @@ fn calls_are_passed_on_and_counted_across_rotation() {
 }
 
 #[test]
-fn a_taken_address_is_named() {
+fn a_taken_address_is_named_and_used_once_it_is_free() {
     let node = Node::with(&[(NAME, PRIMARY)]);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();
-    let output = node.run("install", &["--metrics", &address]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains(&address));
+    let running = node.start(&["--metrics", &address]);
+    wait_for("the complaint", || node.log().contains(&format!("metrics on {address}")));
+    drop(taken);
+    wait_for("the metrics", || get(&address, "/metrics").contains("osm_cni_entry_in_place 1"));
+    running.stop();
+}
+
+#[test]
+fn a_readiness_probe_hears_what_check_says() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    let running = node.start(&["--metrics", "127.0.0.1:0"]);
+    let address = node.metrics();
+    let says = |words: &[&str]| {
+        let answer = get(&address, "/readyz");
+        words.iter().all(|word| answer.contains(word))
+    };
+    wait_for("readiness", || says(&["HTTP/1.1 200 OK", "in place and current", NAME]));
+    fs::remove_file(node.bin().join("bridge")).expect("delete");
+    wait_for("the missing program", || says(&["503", "bridge", "CRI-O"]));
+    assert!(node.check(&[]).expect_err("a program is missing").contains("bridge"));
+    assert!(get(&address, "/metrics").contains("osm_cni_entry_in_place 0"));
+    make_program(&node.bin().join("bridge"));
+    wait_for("readiness", || says(&["200 OK"]));
+    fs::remove_file(node.path(NAME)).expect("delete");
+    wait_for("the missing primary", || says(&["503", "no primary"]));
+    running.stop();
 }

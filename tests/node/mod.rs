@@ -5,11 +5,15 @@
 mod clocks;
 mod directory;
 mod fights;
+mod hostile;
 mod kills;
 pub(crate) mod manifests;
 mod metrics;
 mod primaries;
+mod primary;
+mod runtime;
 mod settings;
+mod withdrawal;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,6 +32,26 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// The name of our own list.
 const OWN: &str = "00-osm-cni.conflist";
 
+/// The programs of the networks that the tests use.
+const PROGRAMS: [&str; 16] = [
+    "aws-cni",
+    "azure-vnet",
+    "bandwidth",
+    "bridge",
+    "calico",
+    "cilium-cni",
+    "egress-cni",
+    "firewall",
+    "flannel",
+    "loopback",
+    "macvlan",
+    "multus",
+    "multus-shim",
+    "portmap",
+    "ptp",
+    "weave-net",
+];
+
 /// A list that many tests start from.
 const PRIMARY: &str = "{\n  \"cniVersion\": \"1.0.0\",\n  \"name\": \"pods\",\n  \"plugins\": [\n    {\"type\": \"bridge\", \"mtu\": 1500}\n  ]\n}\n";
 
@@ -35,6 +59,7 @@ const PRIMARY: &str = "{\n  \"cniVersion\": \"1.0.0\",\n  \"name\": \"pods\",\n 
 struct Node {
     root: TempDir,
     bin: PathBuf,
+    conf: PathBuf,
 }
 
 /// A running `install`.
@@ -61,7 +86,9 @@ impl Node {
             fs::create_dir(root.path().join(dir)).expect("a directory");
         }
         let bin = root.path().join("bin");
-        Node { root, bin }
+        PROGRAMS.iter().for_each(|program| make_program(&bin.join(program)));
+        let conf = root.path().join("net.d");
+        Node { root, bin, conf }
     }
 
     fn with(files: &[(&str, &str)]) -> Self {
@@ -77,7 +104,7 @@ impl Node {
     }
 
     fn conf(&self) -> PathBuf {
-        self.root.path().join("net.d")
+        self.conf.clone()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -144,6 +171,18 @@ impl Node {
         let copy = log.try_clone().expect("a second descriptor");
         let child = self.command("install", args).stdout(log).stderr(copy).spawn();
         Running { child: child.expect("the program runs") }
+    }
+
+    /// Where a running `install` serves its metrics, once it does.
+    fn metrics(&self) -> String {
+        let mut address = None;
+        wait_for("the address of the metrics", || {
+            let log = self.log();
+            let rest = log.split_once("metrics at http://").map(|(_, rest)| rest.to_owned());
+            address = rest.and_then(|rest| Some(rest.split_once('/')?.0.to_owned()));
+            address.is_some()
+        });
+        address.unwrap_or_default()
     }
 
     fn log(&self) -> String {
@@ -221,6 +260,23 @@ fn network(dir: &Path) -> Option<(String, Vec<String>)> {
     let list = value["plugins"].as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
     let types = list.iter().map(|plugin| plugin["type"].as_str().expect("a type").to_owned());
     Some((value["name"].as_str().expect("a name").to_owned(), types.collect()))
+}
+
+/// A program that does nothing.
+fn make_program(path: &Path) {
+    fs::write(path, "#!/bin/false\n").expect("write");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("chmod");
+}
+
+/// The answer to a GET of a path, or nothing if nobody answers.
+fn get(address: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut answer = String::new();
+    if let Ok(mut stream) = std::net::TcpStream::connect(address) {
+        let _ = write!(stream, "GET {path} HTTP/1.1\r\nHost: node\r\n\r\n");
+        let _ = stream.read_to_string(&mut answer);
+    }
+    answer
 }
 
 fn name(path: &Path) -> String {

@@ -53,13 +53,13 @@ fn a_changed_configmap_is_followed_and_a_wrong_one_is_not() {
 }
 
 #[test]
-fn settings_that_are_wrong_at_the_start_change_nothing() {
+fn wrong_settings_change_nothing_where_it_is_done_once() {
     for (text, word) in [("{\"ipv6\": 6}", "ipv6"), ("", "config.json"), ("[]", "config.json")] {
         let node = Node::with(&[(NAME, PRIMARY)]);
         fs::write(node.settings(), text).expect("write");
         let settings = node.settings();
         let config = ["--config", settings.to_str().expect("UTF-8")];
-        for act in [&["--once"][..], &["--check"], &[]] {
+        for act in [&["--once"][..], &["--check"]] {
             let output = node.run("install", &[act, &config].concat());
             assert_eq!(output.status.code(), Some(1), "{text}");
             assert!(stderr(&output).contains(word), "{}", stderr(&output));
@@ -67,6 +67,87 @@ fn settings_that_are_wrong_at_the_start_change_nothing() {
         assert_eq!(node.bytes().len(), 1);
         assert!(!node.bin().join("osm-cni").exists());
     }
+}
+
+#[test]
+fn wrong_settings_at_the_start_leave_the_last_good_ones_in_force() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    fs::write(node.settings(), GOOD).expect("write");
+    let settings = node.settings();
+    let config = ["--config", settings.to_str().expect("UTF-8")];
+    node.install(&config);
+    for wrong in [GOOD.replace("1111", "70000"), "{".to_owned()] {
+        fs::write(node.settings(), &wrong).expect("write");
+        let before = node.state();
+        let running = node.launch(&[&config[..], &["--metrics", "127.0.0.1:0"]].concat());
+        wait_for("the complaint", || node.log().contains("last good"));
+        assert_eq!(node.state(), before);
+        let address = node.metrics();
+        let verdict = |word: &str| get(&address, "/readyz").contains(word);
+        wait_for("the verdict", || verdict("503") && verdict("config.json"));
+        let metrics = get(&address, "/metrics");
+        assert!(metrics.contains("osm_cni_settings_refused 1\n"), "{metrics}");
+        assert!(metrics.contains("osm_cni_entry_in_place 0\n"), "{metrics}");
+        fs::remove_file(node.path(OWN)).expect("delete");
+        wait_for("the repair", || node.read(OWN).is_some_and(|text| text.contains("1111")));
+        fs::write(node.settings(), GOOD).expect("write");
+        wait_for("the good settings", || get(&address, "/readyz").contains("200 OK"));
+        running.stop();
+    }
+}
+
+#[test]
+fn a_node_without_good_settings_refuses_the_pods_of_the_mesh_and_no_others() {
+    use crate::support::netns::TestNetns;
+    use crate::support::plugin::{Call, annotated, prev_result};
+    let annotation = serde_json::json!({"openservicemesh.io/sidecar-injection": "enabled"});
+    let wrong = [r#"{"ipv6": 6}"#, r#"{"sidecarVolumes": 5}"#, "", "[]", r#"{"plugins": []}"#];
+    for (text, word) in wrong.into_iter().zip(["ipv6", "sidecarVolumes", "JSON", "[]", "entry"]) {
+        let node = Node::with(&[(NAME, PRIMARY)]);
+        fs::write(node.settings(), text).expect("write");
+        let settings = node.settings();
+        let config = ["--config", settings.to_str().expect("UTF-8")];
+        let running = node.launch(&config);
+        wait_for("an entry", || node.read(OWN).is_some());
+        assert!(node.check(&config).expect_err("wrong").contains(word), "{text}");
+        wait_for("the complaint", || node.log().contains("never had good settings"));
+        let list: Value = serde_json::from_str(&node.read(OWN).expect("a list")).expect("JSON");
+        let mut conf = list["plugins"][1].clone();
+        conf["cniVersion"] = list["cniVersion"].clone();
+        conf["name"] = list["name"].clone();
+        conf["prevResult"] = prev_result("1.0.0");
+        let netns = TestNetns::new();
+        let call = |annotations: Value| {
+            Call::new("ADD", &annotated(conf.clone(), annotations)).netns(&netns.path()).run()
+        };
+        call(serde_json::json!({})).ok();
+        let message = call(annotation.clone()).error(7);
+        assert!(message.contains(word), "{text}: {message}");
+        fs::write(node.settings(), GOOD).expect("write");
+        wait_for("the good settings", || node.check(&config).is_ok());
+        running.stop();
+    }
+}
+
+#[test]
+fn a_kubelet_directory_that_is_none_makes_check_fail() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    let kubelet = node.root.path().join("kubelet");
+    let text = format!("{{\"kubeletDir\": {:?}}}", kubelet.display().to_string());
+    fs::write(node.settings(), text).expect("write");
+    let settings = node.settings();
+    let config = ["--config", settings.to_str().expect("UTF-8")];
+    let output = node.run("install", &[&["--once"], &config[..]].concat());
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("kubeletDir"), "{}", stderr(&output));
+    assert!(node.check(&config).expect_err("no kubelet").contains("kubeletDir"));
+    fs::create_dir(&kubelet).expect("a directory");
+    assert!(node.check(&config).expect_err("no kubelet").contains("pods"));
+    let running = node.launch(&config);
+    wait_for("the warning", || node.log().contains("kubeletDir"));
+    running.stop();
+    fs::create_dir(kubelet.join("pods")).expect("a directory");
+    node.check(&config).expect("a kubelet's directory");
 }
 
 #[test]

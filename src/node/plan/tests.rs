@@ -1,0 +1,147 @@
+use serde_json::json;
+
+use super::super::name::CONF_NAME;
+use super::super::snapshot::tests::{list, of, own};
+use super::super::withdraw;
+use super::*;
+
+fn entry() -> Map<String, Value> {
+    json!({"type": "osm-cni"}).as_object().cloned().expect("an object")
+}
+
+fn plan(mode: Mode, files: &[(&str, &str)]) -> Result<Plan, Obstacle> {
+    install(&of(files), &Target { mode, own: &own(), entry: &entry() })
+}
+
+/// What the directory holds after the steps, without modes.
+fn after(files: &[(&str, &str)], steps: &[Step]) -> Vec<(String, String)> {
+    let mut files: Vec<(String, String)> =
+        files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+    let take = |files: &mut Vec<(String, String)>, name: &FileName| {
+        let index = files.iter().position(|(there, _)| *name == *there.as_str())?;
+        Some(files.remove(index).1)
+    };
+    for step in steps {
+        match step {
+            Step::Write { name, text, expect, keep, .. } => {
+                let old = take(&mut files, name);
+                assert!(*expect != Expect::Absent || old.is_none(), "{name} is there");
+                if let (Some(keep), Some(old)) = (keep, old) {
+                    files.push((keep.to_string(), old));
+                }
+                files.push((name.to_string(), text.clone()));
+            }
+            Step::Rename { from, to } => {
+                let text = take(&mut files, from).expect("the file");
+                let _ = take(&mut files, to);
+                files.push((to.to_string(), text));
+            }
+            Step::Remove { name } => drop(take(&mut files, name).expect("the file")),
+            Step::SetMode { .. } => {}
+        }
+    }
+    files.sort();
+    files
+}
+
+fn borrowed(files: &[(String, String)]) -> Vec<(&str, &str)> {
+    files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
+}
+
+const SINGLE: &str = r#"{"cniVersion": "0.4.0", "name": "a", "type": "bridge"}"#;
+
+#[test]
+fn twice_is_once_and_the_way_back_is_complete() {
+    let a = list("a", &["bridge"]);
+    for files in [[("10-a.conflist", a.as_str())], [("10-a.conf", SINGLE)]] {
+        for mode in [Mode::Own, Mode::Insert] {
+            let done = plan(mode, &files).expect("a plan");
+            let installed = after(&files, &done.steps);
+            let installed = borrowed(&installed);
+            let file = (&*done.file.to_string(), &*done.text);
+            assert!(installed.contains(&file) && file.1.contains("osm-cni"), "{mode:?}");
+            // What runtimes read first is that file.
+            let first = of(&installed).configurations().next().map(|file| file.name.to_string());
+            assert_eq!(first.as_deref(), Some(file.0), "{mode:?}");
+            assert_eq!(plan(mode, &installed).expect("a plan").steps, [], "{mode:?}");
+            let back = after(&installed, &withdraw::all(&of(&installed), &own()));
+            assert_eq!(borrowed(&back), files, "{mode:?}");
+        }
+    }
+}
+
+#[test]
+fn an_agents_file_under_our_name_is_neither_overwritten_nor_removed() {
+    let (a, b) = (list("a", &["bridge"]), list("b", &["ptp"]));
+    let files = [(CONF_NAME, a.as_str()), ("10-b.conflist", b.as_str())];
+    let obstacle = plan(Mode::Own, &files).expect_err("not ours");
+    assert!(matches!(obstacle, Obstacle::NotOurs { .. }), "{obstacle}");
+    assert_eq!(withdraw::all(&of(&files), &own()), []);
+}
+
+#[test]
+fn an_agents_list_beside_its_single_plugin_is_not_overwritten() {
+    let with = list("a", &["bridge", "osm-cni"]);
+    let orig = list("a", &["bridge"]);
+    for other in [orig.as_str(), with.as_str()] {
+        let files = [
+            ("10-a.conf", SINGLE),
+            ("10-a.conflist", other),
+            ("10-a.conflist.osm-cni-orig", orig.as_str()),
+        ];
+        let obstacle = plan(Mode::Insert, &files).expect_err("taken");
+        assert!(matches!(obstacle, Obstacle::Taken { .. }), "{obstacle}");
+    }
+}
+
+#[test]
+fn what_multus_names_is_never_renamed() {
+    let multus = |field: &str| {
+        format!(r#"{{"cniVersion": "0.4.0", "name": "m", "type": "multus", {field}}}"#)
+    };
+    for field in [
+        r#""readinessindicatorfile": "/x/net.d/10-a.conf""#,
+        r#""clusterNetwork": "a""#,
+        r#""clusterNetwork": "/x/net.d/10-a.conf""#,
+        r#""delegates": [{"name": "a", "type": "bridge"}]"#,
+    ] {
+        let multus = multus(field);
+        let files = [("10-a.conf", SINGLE), ("20-multus.conf", multus.as_str())];
+        let obstacle = plan(Mode::Insert, &files).expect_err(field);
+        assert!(matches!(obstacle, Obstacle::Named { .. }), "{obstacle}");
+        plan(Mode::Own, &files).expect("a copy renames nothing");
+    }
+    let other = multus(r#""clusterNetwork": "b""#);
+    plan(Mode::Insert, &[("10-a.conf", SINGLE), ("20-multus.conf", &other)]).expect("a plan");
+}
+
+#[test]
+fn our_entry_goes_behind_multus_in_its_own_list() {
+    let files = [("00-multus.conflist", &*list("m", &["multus"])), ("10-a.conf", SINGLE)];
+    assert!(matches!(plan(Mode::Own, &files), Err(Obstacle::Multus { .. })));
+    let done = plan(Mode::Insert, &files).expect("a plan");
+    assert_eq!(done.file.to_string(), "00-multus.conflist");
+    assert!(done.text.find("multus") < done.text.find("osm-cni"));
+}
+
+#[test]
+fn a_file_before_ours_is_named() {
+    let a = list("a", &["bridge"]);
+    let obstacle = plan(Mode::Own, &[("00-a.conflist", &a)]).expect_err("before ours");
+    assert!(obstacle.to_string().contains("00-a.conflist"), "{obstacle}");
+    // In the other mode the entry moves to the file that is now the first one.
+    let with = list("a", &["bridge", "osm-cni"]);
+    let files = [
+        ("05-b.conflist", &*list("b", &["ptp"])),
+        ("10-a.conflist", &*with),
+        ("10-a.conflist.osm-cni-orig", &*a),
+    ];
+    let done = plan(Mode::Insert, &files).expect("a plan");
+    let installed = after(&files, &done.steps);
+    let ours: Vec<_> = installed
+        .iter()
+        .filter(|(_, text)| text.contains("osm-cni"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(ours, ["05-b.conflist"]);
+}

@@ -1,0 +1,134 @@
+//! The lines of `install` and `uninstall` while they run: each problem once,
+//! on one line, and never waited for.
+//!
+//! I/O: writes standard output and standard error, each from a thread of its
+//! own, so that a reader that does not read stops nothing.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::time::{Duration, Instant};
+
+use crate::sanitize;
+
+/// So many lines wait for a slow reader; further ones are lost.
+const QUEUE: usize = 1024;
+/// The length of a line of our own, in characters.
+const LONGEST: usize = 2000;
+/// So many different problems are reported at once.
+const PROBLEMS: usize = 32;
+/// Further ones are reported so often.
+const PAUSE: Duration = Duration::from_secs(10);
+
+enum Message {
+    Line(String),
+    Flush(Sender<()>),
+}
+
+/// The two standard streams.
+#[derive(Debug, Clone)]
+pub(crate) struct Output {
+    out: SyncSender<Message>,
+    err: SyncSender<Message>,
+}
+
+impl Output {
+    pub(crate) fn start() -> Self {
+        Output { out: stream(std::io::stdout().as_fd()), err: stream(std::io::stderr().as_fd()) }
+    }
+
+    /// A line on standard output, which must be safe to print.
+    pub(crate) fn line(&self, line: String) {
+        let _ = self.out.try_send(Message::Line(line));
+    }
+
+    /// A line on standard error, which must be safe to print.
+    pub(crate) fn error(&self, line: String) {
+        let _ = self.err.try_send(Message::Line(line));
+    }
+
+    /// Waits until all lines are written, at most so long.
+    pub(crate) fn flush(&self, at_most: Duration) {
+        for stream in [&self.out, &self.err] {
+            let (done, wait) = channel();
+            if stream.try_send(Message::Flush(done)).is_ok() {
+                let _ = wait.recv_timeout(at_most);
+            }
+        }
+    }
+}
+
+fn stream(to: BorrowedFd<'_>) -> SyncSender<Message> {
+    let (sender, receiver) = sync_channel(QUEUE);
+    // Not through std's streams, whose locks a blocked write would hold.
+    if let Ok(to) = to.try_clone_to_owned() {
+        std::thread::spawn(move || write_lines(&receiver, &mut File::from(to)));
+    }
+    sender
+}
+
+fn write_lines(lines: &Receiver<Message>, to: &mut File) {
+    for message in lines {
+        match message {
+            // The reader may be gone.
+            Message::Line(line) => drop(to.write_all(format!("{line}\n").as_bytes())),
+            Message::Flush(done) => drop(done.send(())),
+        }
+    }
+}
+
+/// Reports what a command does and finds, without repeating itself.
+#[derive(Debug)]
+pub(crate) struct Reporter {
+    output: Output,
+    /// Begins each line.
+    command: &'static str,
+    said: String,
+    problems: BTreeSet<u64>,
+    last_problem: Option<Instant>,
+}
+
+impl Reporter {
+    pub(crate) fn new(output: Output, command: &'static str) -> Self {
+        Reporter {
+            output,
+            command,
+            said: String::new(),
+            problems: BTreeSet::new(),
+            last_problem: None,
+        }
+    }
+
+    /// A line on standard output, unless it is the last one again.
+    pub(crate) fn info(&mut self, line: &str) {
+        if self.said != line {
+            line.clone_into(&mut self.said);
+            self.problems.clear();
+            self.output.line(self.format(line));
+        }
+    }
+
+    /// A line on standard error, unless it was said since the last good news.
+    pub(crate) fn problem(&mut self, line: &str) {
+        let mut hash = DefaultHasher::new();
+        line.hash(&mut hash);
+        let is_full = self.problems.len() >= PROBLEMS;
+        let is_paused = self.last_problem.is_some_and(|then| then.elapsed() < PAUSE);
+        if self.problems.contains(&hash.finish()) || (is_full && is_paused) {
+            return;
+        }
+        if !is_full {
+            self.problems.insert(hash.finish());
+        }
+        self.last_problem = Some(Instant::now());
+        self.said.clear();
+        self.output.error(self.format(line));
+    }
+
+    fn format(&self, line: &str) -> String {
+        format!("osm-cni {}: {}", self.command, sanitize::message(line, LONGEST))
+    }
+}

@@ -1,0 +1,93 @@
+use super::*;
+
+pub(crate) const OURS: &str = r#"{"type": "osm-cni"}"#;
+
+/// A snapshot of these files.
+pub(crate) fn of(files: &[(&str, &str)]) -> Snapshot {
+    let raw = |(name, text): &(&str, &str)| RawFile {
+        name: FileName::from(*name),
+        bytes: Ok(text.as_bytes().to_owned()),
+        mode: 0o644,
+        folder: Vec::new(),
+    };
+    Snapshot::new(files.iter().map(raw).collect())
+}
+
+/// A list of this name with these plugins.
+pub(crate) fn list(name: &str, plugins: &[&str]) -> String {
+    let plugins: Vec<String> = plugins
+        .iter()
+        .map(
+            |kind| {
+                if *kind == "osm-cni" { OURS.into() } else { format!(r#"{{"type": "{kind}"}}"#) }
+            },
+        )
+        .collect();
+    let plugins = plugins.join(", ");
+    format!(r#"{{"cniVersion": "1.0.0", "name": "{name}", "plugins": [{plugins}]}}"#)
+}
+
+pub(crate) fn own() -> OwnList {
+    OwnList { name: FileName::from(CONF_NAME), written: None }
+}
+
+fn primary(files: &[(&str, &str)]) -> Result<String, Obstacle> {
+    of(files).primary(&own()).map(|(file, _)| file.name.to_string())
+}
+
+#[test]
+fn the_first_name_by_bytes_is_the_primary_whatever_it_holds() {
+    let (a, b) = (list("a", &["bridge"]), list("b", &["ptp"]));
+    assert_eq!(
+        primary(&[("20-b.conflist", &b), ("10-a.conflist", &a)]).expect("a"),
+        "10-a.conflist"
+    );
+    assert_eq!(primary(&[("a.conflist", &a), ("B.conflist", &b)]).expect("b"), "B.conflist");
+    let broken = [
+        "",
+        "{",
+        r#"{"cniVersion": "0.2.0", "name": "x", "type": "bridge"}"#,
+        r#"{"name": "x", "type": "bridge"}"#,
+        r#"{"cniVersion": "1.0.0", "name": "x", "type": "loopback"}"#,
+        r#"{"cniVersion": "1.0.0", "type": "bridge"}"#,
+    ];
+    for text in broken {
+        let obstacle = primary(&[("05-x.conf", text), ("10-a.conflist", &a)]).expect_err(text);
+        assert!(obstacle.to_string().starts_with("05-x.conf: "), "{text}: {obstacle}");
+    }
+}
+
+#[test]
+fn our_own_list_is_never_the_primary() {
+    let (a, copy) = (list("a", &["bridge"]), list("a", &["bridge", "osm-cni"]));
+    for name in [CONF_NAME, "01-old-name.conflist"] {
+        assert_eq!(primary(&[(name, &copy), ("10-a.conflist", &a)]).expect("a"), "10-a.conflist");
+    }
+    assert_eq!(primary(&[(CONF_NAME, "{"), ("10-a.conflist", &a)]).expect("a"), "10-a.conflist");
+    let none = primary(&[(CONF_NAME, &copy)]).expect_err("no primary");
+    assert_eq!(none, Obstacle::NoPrimary { stale: Some(CONF_NAME.into()) });
+    assert_eq!(primary(&[]).expect_err("nothing"), Obstacle::NoPrimary { stale: None });
+}
+
+#[test]
+fn a_list_under_our_name_without_our_entry_is_an_agents() {
+    let (a, b) = (list("a", &["bridge"]), list("b", &["ptp"]));
+    let files = of(&[(CONF_NAME, &b), ("10-a.conflist", &a)]);
+    assert_eq!(files.primary(&own()).expect("b").0.name.to_string(), CONF_NAME);
+    // This process wrote it, and somebody took the entry out.
+    let written = Network::parse(Kind::List, &list("b", &["ptp", "osm-cni"])).ok();
+    let own = OwnList { written, ..own() };
+    assert_eq!(files.primary(&own).expect("a").0.name.to_string(), "10-a.conflist");
+}
+
+#[test]
+fn an_inserted_entry_leaves_the_file_its_agents() {
+    let with = list("a", &["bridge", "osm-cni"]);
+    let a = list("a", &["bridge"]);
+    let files = of(&[("10-a.conflist", &with), ("10-a.conflist.osm-cni-orig", &a)]);
+    let named = OwnList { name: "10-a.conflist".into(), written: None };
+    for own in [own(), named] {
+        let (file, _) = files.primary(&own).expect("a");
+        assert_eq!(files.is_ours(file, &own), Some(Ours::Inserted));
+    }
+}
