@@ -3,7 +3,7 @@
 //! else the machine does is shared by all. README.md in this directory says
 //! what the figures mean.
 //!
-//! Runs programs and makes network namespaces; writes `results.md` and
+//! Runs programs, makes network namespaces and nodes with containerd; writes `results.md` and
 //! `results.svg` beside itself.
 #![allow(clippy::disallowed_methods, reason = "measures programs from outside")]
 
@@ -13,14 +13,16 @@ mod crowd;
 mod plot;
 mod process;
 mod report;
+mod sandbox;
 mod space;
+mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use cases::{Case, DOCUMENT, Files, RESTORE};
+use cases::{Case, DOCUMENT, EMPTY, Files, MINIMAL, RESTORE};
 use report::{Report, Row};
 use space::Spaces;
 
@@ -45,12 +47,14 @@ fn main() -> io::Result<()> {
     let add = cases.iter().find(|case| case.name == DOCUMENT).ok_or(io::ErrorKind::NotFound)?;
     add.program.run(&other.path(0))?;
     let rows = processes(&files, &cases, rounds)?;
+    let cold = cold(&files, &cases)?;
     let crowds = crowds(&cases)?;
     eprintln!("connections");
     let pods = connect::run(&files)?;
+    let runtimes = sandbox::run();
     let binary = fs::metadata(&files.binary)?.len();
     let image = report::image_size(binary);
-    let report = Report { rows, crowds, pods, binary, image, machine: machine()? };
+    let report = Report { rows, cold, crowds, pods, runtimes, binary, image, machine: machine()? };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::write(here.join("results.md"), report.to_string())?;
     fs::write(here.join("results.svg"), plot::svg(&report))?;
@@ -93,6 +97,36 @@ fn processes(files: &Files, cases: &[Case], rounds: usize) -> io::Result<Vec<Row
             let sample = case.program.run(&netns)?;
             row.walls.push(sample.wall);
             row.cpus.push(sample.cpu);
+        }
+    }
+    for row in &mut rows {
+        row.walls.sort();
+        row.cpus.sort();
+    }
+    Ok(rows)
+}
+
+/// Runs with the program's file out of memory, as the first ADD of a node after
+/// its start, or after a time without pods.
+fn cold(files: &Files, cases: &[Case]) -> io::Result<Vec<Row>> {
+    const RUNS: usize = 60;
+    let cases: Vec<_> =
+        cases.iter().filter(|case| [EMPTY, MINIMAL, DOCUMENT].contains(&case.name)).collect();
+    let mut rows: Vec<Row> = cases
+        .iter()
+        .map(|case| Row { name: case.name, walls: Vec::new(), cpus: Vec::new(), memory: 0 })
+        .collect();
+    eprintln!("programs that are not in the page cache, {RUNS} runs of each");
+    files.copy_programs()?;
+    let mut random = fastrand::Rng::with_seed(1);
+    let mut order: Vec<usize> = (0..cases.len()).collect();
+    for _ in 0..RUNS {
+        let spaces = Spaces::new(cases.len())?;
+        random.shuffle(&mut order);
+        for &index in &order {
+            let sample = cases[index].program.run_cold(&spaces.path(index))?;
+            rows[index].walls.push(sample.wall);
+            rows[index].cpus.push(sample.cpu);
         }
     }
     for row in &mut rows {

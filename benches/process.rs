@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike as _;
 use osm_cni::netns::Netns;
@@ -47,6 +48,25 @@ impl Program {
         }
         let space = Netns::open(netns).map_err(io::Error::other)?;
         space.run(|| self.run_here(netns)).map_err(io::Error::other)?
+    }
+
+    /// Runs it with its file dropped from the page cache.
+    ///
+    /// # Errors
+    /// Also if the kernel kept the file in memory, as it does on a tmpfs.
+    pub(crate) fn run_cold(&self, netns: &Path) -> io::Result<Sample> {
+        let file = File::open(&self.command[0])?;
+        posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+        drop(file);
+        let before = getrusage(UsageWho::RUSAGE_CHILDREN)?.major_page_faults();
+        let sample = self.run(netns)?;
+        if getrusage(UsageWho::RUSAGE_CHILDREN)?.major_page_faults() == before {
+            return Err(io::Error::other(format!(
+                "{:?} was read from memory: set TMPDIR to a directory on a disk",
+                self.command[0]
+            )));
+        }
+        Ok(sample)
     }
 
     /// The peak of its memory in KiB, with the small launcher as its parent.

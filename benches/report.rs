@@ -9,6 +9,7 @@ use crate::cases::{
 };
 use crate::connect::Pod;
 use crate::crowd::{Crowd, PODS};
+use crate::sandbox::{self, Runtime};
 
 /// One program, and all its runs.
 pub(crate) struct Row {
@@ -26,10 +27,14 @@ pub(crate) struct Row {
 pub(crate) struct Report {
     /// Whole processes.
     pub(crate) rows: Vec<Row>,
+    /// Programs that were not in the page cache.
+    pub(crate) cold: Vec<Row>,
     /// Many at once.
     pub(crate) crowds: Vec<Crowd>,
     /// Connections.
     pub(crate) pods: Vec<Pod>,
+    /// A pod's start with and without osm-cni.
+    pub(crate) runtimes: Vec<Runtime>,
     /// Bytes of the binary.
     pub(crate) binary: u64,
     /// Bytes of an image with it.
@@ -85,7 +90,7 @@ impl Report {
         vec![
             at_most(
                 "ADD with the document's exclusions / minimal program",
-                1.15,
+                1.35,
                 self.ratio(DOCUMENT, MINIMAL),
             ),
             at_most(
@@ -100,7 +105,7 @@ impl Report {
             ),
             at_least(
                 "the document's iptables commands / ADD",
-                22.0,
+                20.0,
                 self.ratio(IPTABLES, DOCUMENT),
             ),
             at_least("iptables-restore / ADD", 10.0, self.ratio(RESTORE, DOCUMENT)),
@@ -166,6 +171,21 @@ impl fmt::Display for Report {
                 Ms(median(&row.cpus)),
             )?;
         }
+        let runs = self.cold.first().map_or(0, |row| row.walls.len());
+        writeln!(f, "\n## Programs that are not in the page cache, {runs} of each by turns\n")?;
+        writeln!(f, "| program | median | p90 | processor time, median |\n|---|---|---|---|")?;
+        for row in &self.cold {
+            let (wall, p90) = (median(&row.walls), percentile(&row.walls, 90));
+            let cpu = median(&row.cpus);
+            writeln!(f, "| {} | {} | {} | {} |", row.name, Ms(wall), Ms(p90), Ms(cpu))?;
+        }
+        writeln!(f, "\n## A pod's start (RunPodSandbox), {} pairs by turns\n", sandbox::PODS)?;
+        writeln!(
+            f,
+            "| runtime | median with osm-cni | median without | p90 with | p90 without | difference within a pair, median (quartiles) | of the median without |"
+        )?;
+        writeln!(f, "|---|---|---|---|---|---|---|")?;
+        write!(f, "{}", sandbox::table(&self.runtimes))?;
         writeln!(f, "\n## {PODS} pods at once\n")?;
         writeln!(f, "| program | at a time | total | worst | failed |\n|---|---|---|---|---|")?;
         for Crowd { name, at_a_time, total, worst, failed } in &self.crowds {

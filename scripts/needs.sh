@@ -8,8 +8,8 @@ build=(gcc libc6-dev make libclang-dev linux-libc-dev)
 lint=("${build[@]}" shellcheck)
 # A real chain (bridge, host-local), namespaces, and nft to show the rules.
 demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
-# The tools that osm-cni is measured against.
-bench=("${build[@]}" iproute2 iptables nftables)
+# The tools that osm-cni is measured against, and a containerd that starts pods.
+bench=("${demo[@]}" iptables containerd runc busybox-static util-linux)
 # libFuzzer is C++.
 fuzz=("${build[@]}" g++)
 # Everything that the tests hold osm-cni against, and the fuzz targets.

@@ -85,11 +85,6 @@ impl Rig {
         Self::start(setup, Some(TURN.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// A second node in the same turn.
-    fn beside(&self, setup: Setup) -> Self {
-        Self::start(setup, None)
-    }
-
     fn start(setup: Setup, turn: Option<MutexGuard<'static, ()>>) -> Self {
         let options = Options { version: setup.containerd, pause: setup.pause.to_owned() };
         let node = Containerd::start(&options);

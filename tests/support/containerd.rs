@@ -73,8 +73,8 @@ impl Version {
 fn newest() -> &'static Path {
     static FETCHED: OnceLock<PathBuf> = OnceLock::new();
     FETCHED.get_or_init(|| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/debian-package.sh");
-        let root = host::run(&[script, "newest", "containerd", "containernetworking-plugins"]);
+        let script = host::repository().join("scripts/debian-package.sh").display().to_string();
+        let root = host::run(&[&script, "newest", "containerd", "containernetworking-plugins"]);
         Path::new(root.trim()).to_owned()
     })
 }

@@ -10,6 +10,13 @@ use std::process::{Child, Command, Output, Stdio};
 /// Where programs are looked up, also where the caller's own path is shorter.
 pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The root of this repository.
+pub(crate) fn repository() -> &'static Path {
+    // The benchmark compiles this file in a package below it.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|path| path.join("Cargo.lock").exists()).expect("a workspace")
+}
+
 /// Panics, saying what is missing, unless this machine can run `programs` as
 /// root: a test that cannot run here is a failed test.
 pub(crate) fn require(programs: &[&str]) {

@@ -17,26 +17,7 @@ pub(crate) mod rundir;
 pub(crate) mod schema;
 pub(crate) mod stepped;
 pub(crate) mod strace;
+mod wait;
 pub(crate) mod world;
 
-use std::time::{Duration, Instant};
-
-/// Asks `probe` again and again until it has an answer; panics with what it
-/// said last when `limit` is over. The limit is there to end a broken test,
-/// not to measure.
-pub(crate) fn wait_for<T>(
-    what: &str,
-    limit: Duration,
-    mut probe: impl FnMut() -> Result<T, String>,
-) -> T {
-    let start = Instant::now();
-    loop {
-        match probe() {
-            Ok(value) => return value,
-            Err(last) if start.elapsed() > limit => {
-                panic!("{what}: not after {limit:?}; last: {last}")
-            }
-            Err(_) => std::thread::sleep(Duration::from_millis(20)),
-        }
-    }
-}
+pub(crate) use wait::wait_for;
