@@ -77,7 +77,15 @@ impl Netns {
         // neither a terminal nor a pipe at this path may take hold of us
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY);
-        let file = options.open(path).map_err(opened)?;
+        Self::of(options.open(path).map_err(opened)?, path)
+    }
+
+    /// The namespace that was opened from this path.
+    ///
+    /// # Errors
+    /// As [`Netns::open`].
+    pub fn of(file: File, path: &Path) -> Result<Self, NetnsError> {
+        let opened = |source| NetnsError::Open { path: path.to_owned(), source };
         let file_system = fstatfs(&file).map_err(|errno| opened(errno.into()))?;
         if file_system.filesystem_type().0 as i64 != NSFS_MAGIC {
             return Err(NetnsError::NotANamespace { path: path.to_owned() });

@@ -5,37 +5,42 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::{CliError, options};
+use super::CliError;
+use super::options::{Given, Opt, Words};
 use crate::ruleset::eval::{Direction, Packet};
 
-/// The part of the verb's help about these options.
-macro_rules! help {
-    () => {
-        "  --direction DIR    inbound: it arrives at the pod; outbound: the pod makes it
-  --dst IP:PORT      where it is sent to; an IPv6 address stands in []
-  --uid N            outbound: the uid of the process (1000)
-  --in-interface I   inbound: where it comes in (eth0)
-  --out-interface I  outbound: where it would go out (lo for the pod's own and
-                     for loopback addresses, else eth0)
-"
-    };
-}
-pub(super) use help;
+const DIRECTION: Opt = Opt::word::<Direction>(
+    "direction",
+    "DIR",
+    "inbound: it arrives at the pod; outbound: the pod makes it",
+);
+const DST: Opt = Opt::text("dst", "IP:PORT", "where it is sent to; an IPv6 address stands in []");
+const UID: Opt = Opt::text("uid", "N", "outbound: the uid of the process (1000)");
+const IN_INTERFACE: Opt = Opt::text("in-interface", "I", "inbound: where it comes in (eth0)");
+const OUT_INTERFACE: Opt = Opt::text(
+    "out-interface",
+    "I",
+    "outbound: where it would go out (lo for the pod's own and for loopback addresses, else eth0)",
+);
+
+/// The options that describe a connection.
+pub(super) const OPTIONS: &[Opt] = &[DIRECTION, DST, UID, IN_INTERFACE, OUT_INTERFACE];
 
 /// The uid of an application, where none is given: any but the proxy's.
 const APPLICATION: u32 = 1000;
 
-const DIRECTIONS: [(&str, Direction); 2] =
-    [("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+impl Words for Direction {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+}
 
-/// A connection in the options' words.
-#[derive(Debug, Default)]
+/// A connection as the options describe it.
+#[derive(Debug)]
 pub(super) struct ConnectionOptions {
-    direction: Option<Direction>,
-    destination: Option<SocketAddr>,
+    direction: Direction,
+    destination: SocketAddr,
     uid: Option<u32>,
-    in_interface: Option<String>,
-    out_interface: Option<String>,
+    interface: Option<String>,
 }
 
 /// A connection of which everything is known.
@@ -49,72 +54,64 @@ pub(super) struct Connection {
     pub(super) uid: Option<u32>,
     /// The interface that it passes.
     pub(super) interface: String,
-    /// The options that were not given, so that the usual was taken.
-    pub(super) defaults: Vec<&'static str>,
+    /// The names of the options that were not given, so that the usual was taken.
+    defaults: Vec<&'static str>,
 }
 
 impl ConnectionOptions {
-    /// Takes an option, if it is one of these.
-    pub(super) fn take(&mut self, name: &str, args: &mut lexopt::Parser) -> Result<bool, CliError> {
-        match name {
-            "--direction" => self.direction = Some(options::one_of(name, &DIRECTIONS, args)?),
-            "--dst" => {
-                let form = "IP:PORT (or [IPv6]:PORT)";
-                self.destination = Some(options::parsed(name, form, args)?);
-            }
-            "--uid" => self.uid = Some(options::parsed(name, "a uid", args)?),
-            "--in-interface" => self.in_interface = Some(options::text(name, args)?),
-            "--out-interface" => self.out_interface = Some(options::text(name, args)?),
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    /// Direction and destination, if all options go together.
-    pub(super) fn check(&self) -> Result<(Direction, SocketAddr), CliError> {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub(super) fn new(given: &Given) -> Result<Self, CliError> {
         let usage = |message: &str| CliError::Usage(message.to_owned());
-        let direction = self.direction.ok_or_else(|| usage("--direction is needed"))?;
-        let destination = self.destination.ok_or_else(|| usage("--dst is needed"))?;
-        match direction {
-            Direction::Inbound if self.uid.is_some() => {
-                Err(usage("--uid: what arrives has none; it is for --direction outbound"))
-            }
-            Direction::Inbound if self.out_interface.is_some() => {
-                Err(usage("--out-interface is for --direction outbound"))
-            }
-            Direction::Outbound if self.in_interface.is_some() => {
-                Err(usage("--in-interface is for --direction inbound"))
-            }
-            Direction::Inbound | Direction::Outbound => Ok((direction, destination)),
+        let direction = given.word(&DIRECTION)?.ok_or_else(|| usage("--direction is needed"))?;
+        let destination = given.parsed(&DST, "IP:PORT (or [IPv6]:PORT)")?;
+        let destination = destination.ok_or_else(|| usage("--dst is needed"))?;
+        let uid = given.parsed(&UID, "a uid")?;
+        let (own, other) = match direction {
+            Direction::Inbound => (IN_INTERFACE, OUT_INTERFACE),
+            Direction::Outbound => (OUT_INTERFACE, IN_INTERFACE),
+        };
+        if direction == Direction::Inbound && uid.is_some() {
+            let message = "--uid is for --direction outbound: packets that arrive have no uid";
+            return Err(usage(message));
         }
+        if given.has(&other) {
+            let (other, word) = (other.name, word(direction));
+            return Err(usage(&format!("--{other} cannot be used with --direction {word}")));
+        }
+        let interface = given.text(&own)?.map(str::to_owned);
+        Ok(ConnectionOptions { direction, destination, uid, interface })
     }
 
-    /// The connection. `is_own` tells the pod's own addresses, and `usual` the
-    /// pod's interface.
-    pub(super) fn complete(
-        self,
-        is_own: impl FnOnce(IpAddr) -> bool,
-        usual: &str,
-    ) -> Result<Connection, CliError> {
-        let (direction, destination) = self.check()?;
+    /// The connection. `is_own` says whether an address is the pod's own, and
+    /// `usual` is the pod's interface.
+    pub(super) fn complete(self, is_own: impl FnOnce(IpAddr) -> bool, usual: &str) -> Connection {
+        let ConnectionOptions { direction, destination, uid, interface } = self;
+        let outbound = direction == Direction::Outbound;
         let mut defaults = Vec::new();
-        let (uid, interface) = match direction {
-            Direction::Inbound => (None, self.in_interface),
-            Direction::Outbound => {
-                if self.uid.is_none() {
-                    defaults.push("--uid");
-                }
-                (Some(self.uid.unwrap_or(APPLICATION)), self.out_interface)
-            }
-        };
+        if outbound && uid.is_none() {
+            defaults.push(UID.name);
+        }
+        if interface.is_none() {
+            defaults.push(if outbound { OUT_INTERFACE.name } else { IN_INTERFACE.name });
+        }
         let interface = interface.unwrap_or_else(|| {
             let address = destination.ip();
             let inside = || address.is_loopback() || address.is_unspecified() || is_own(address);
-            let outbound = direction == Direction::Outbound;
-            defaults.push(if outbound { "--out-interface" } else { "--in-interface" });
             if outbound && inside() { "lo".to_owned() } else { usual.to_owned() }
         });
-        Ok(Connection { direction, destination, uid, interface, defaults })
+        let uid = outbound.then(|| uid.unwrap_or(APPLICATION));
+        Connection { direction, destination, uid, interface, defaults }
+    }
+}
+
+/// The direction's word in the options.
+fn word(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "inbound",
+        Direction::Outbound => "outbound",
     }
 }
 
@@ -134,19 +131,21 @@ impl Connection {
 
     /// The direction's word in the options.
     pub(super) fn direction(&self) -> &'static str {
-        match self.direction {
-            Direction::Inbound => "inbound",
-            Direction::Outbound => "outbound",
-        }
+        word(self.direction)
+    }
+
+    /// The options that were not given, with `--`.
+    pub(super) fn defaults(&self) -> Vec<String> {
+        self.defaults.iter().map(|name| format!("--{name}")).collect()
     }
 
     /// The options that were not given, as they could have been.
     pub(super) fn assumed(&self) -> String {
         let value = |option: &str| match (option, self.uid) {
-            ("--uid", Some(uid)) => uid.to_string(),
+            (name, Some(uid)) if name == UID.name => uid.to_string(),
             _ => self.interface.clone(),
         };
-        let all = self.defaults.iter().map(|option| format!("{option} {}", value(option)));
+        let all = self.defaults.iter().map(|option| format!("--{option} {}", value(option)));
         all.collect::<Vec<_>>().join(" and ")
     }
 

@@ -5,14 +5,11 @@
 use std::fmt::Display;
 use std::net::IpAddr;
 
+use super::wrap::whole;
 use crate::ruleset::eval::End;
 use crate::ruleset::{
     Elements, Family, HookPoint, InterfacePattern, List, Match, Op, Operand, Rule, Set, Verdict,
 };
-use crate::sanitize::printable;
-
-/// How wide the output is.
-pub(super) const WIDTH: usize = 80;
 
 /// How many members of a set are named before the rest is only counted.
 const MEMBERS: usize = 12;
@@ -114,6 +111,11 @@ fn not(op: Op) -> &'static str {
     }
 }
 
+/// A rule that osm-cni could not have made, by the names of its expressions.
+pub(super) fn foreign(expressions: &[String]) -> String {
+    format!("not osm-cni's: {}", expressions.join(" "))
+}
+
 /// Whose traffic a hook sees.
 pub(super) fn hook_point(point: HookPoint) -> &'static str {
     match point {
@@ -188,36 +190,4 @@ pub(super) fn end(end: End, destination: impl Display) -> String {
         End::ToAddress(address) => format!("to {address}, not through the proxy"),
         End::Reset => "nowhere: it is refused with a TCP reset".to_owned(),
     }
-}
-
-/// Text in lines: the first begins at column `first`, the others are indented
-/// to `indent`. No-break spaces hold together and are printed as spaces.
-pub(super) fn fold(text: &str, first: usize, indent: usize) -> String {
-    let mut lines = String::new();
-    let mut column = first;
-    let mut fresh = true;
-    for word in text.split([' ', '\n']) {
-        let len = word.chars().count();
-        if !fresh && column + 1 + len > WIDTH {
-            lines.truncate(lines.trim_end_matches(' ').len());
-            lines.push('\n');
-            lines.push_str(&" ".repeat(indent));
-            column = indent;
-            fresh = true;
-        }
-        if !fresh {
-            lines.push(' ');
-            column += 1;
-        }
-        lines.push_str(word);
-        column += len;
-        fresh = false;
-    }
-    // The lines' ends are ours, all else may be anybody's.
-    lines.lines().map(printable).collect::<Vec<_>>().join("\n").replace('\u{a0}', " ")
-}
-
-/// Text that [`fold`] does not break.
-pub(super) fn whole(text: &str) -> String {
-    text.replace(' ', "\u{a0}")
 }

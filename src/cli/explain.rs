@@ -6,78 +6,65 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::connection::{self, Connection, ConnectionOptions};
-use super::inspect::{FORMATS, Format};
+use super::facts::Facts;
+use super::inspect::{Format, OUTPUT};
 use super::installed::{self, InstalledOptions};
+use super::options::{Given, Group, Verb};
+use super::outcome::Outcome;
 use super::paint::Paint;
 use super::pod_options::{self, PodOptions};
-use super::{CliError, describe, inspect, json, options};
+use super::{CliError, describe, json, wrap};
 use crate::nft::Installed;
 use crate::policy::{Decision, Enrolment};
 use crate::ruleset::eval::{self, End, Path};
 use crate::ruleset::{self, Family, Provenance, Rule, Ruleset, Set, Verdict};
 use crate::sanitize;
 
-const HELP: &str = concat!(
-    "\
-Prints the way that one TCP connection takes, rule by rule, which rule decides
-and where it comes from. Sends nothing and changes nothing.
-
-Usage: osm-cni explain --direction DIR --dst IP:PORT [OPTION]...
-
-The connection:
-",
-    connection::help!(),
-    "
-In a pod that is there:
-",
-    installed::help!(),
-    "
-Or in a pod as these say; then also why it is or is not redirected:
-",
-    pod_options::help!(),
-    "
-  -o FORMAT          text (default), json or mermaid
-  -h, --help         print this
-
-Example:
-  osm-cni explain --direction outbound --dst 10.0.0.7:6379 \\
-      --annotation outbound-port-exclusion-list=6379
-"
-);
+pub(super) static VERB: Verb = Verb {
+    name: "explain",
+    summary: "the way that one connection takes, and why",
+    about: "Prints the way that one TCP connection takes, rule by rule, which rule decides and \
+            where it comes from. Sends nothing and changes nothing.",
+    usage: "[NS/NAME] --direction DIR --dst IP:PORT [OPTION]...",
+    operand: Some(installed::OPERAND),
+    groups: &[
+        Group { title: "The connection", options: connection::OPTIONS },
+        Group { title: "In a pod of this node", options: installed::OPTIONS },
+        Group {
+            title: "Or in a planned pod; then also why it is or is not redirected",
+            options: pod_options::OPTIONS,
+        },
+        Group { title: "", options: &[OUTPUT] },
+    ],
+    notes: "",
+    example: "osm-cni explain --direction outbound --dst 10.0.0.7:6379 \\\n    \
+              --annotation outbound-port-exclusion-list=6379",
+    run,
+};
 
 /// All that is explained.
 struct Case {
     connection: Connection,
     /// Why the pod is or is not redirected, if that is known.
-    decision: Option<String>,
+    outcome: Option<Outcome>,
+    /// What was assumed about the pod.
+    assumed: &'static str,
     ruleset: Ruleset,
 }
 
-/// Runs the command with what follows its name.
-pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
-    let (mut there, mut thought) = (InstalledOptions::default(), PodOptions::default());
-    let mut connection = ConnectionOptions::default();
-    let mut format = Format::Text;
-    while let Some(name) = options::next(args)? {
-        match name.as_str() {
-            "--help" => return Ok(out.write_all(HELP.as_bytes())?),
-            "--output" => format = options::one_of("-o", &FORMATS, args)?,
-            name if connection.take(name, args)? => {}
-            name if there.take(name, args)? => {}
-            name if thought.take(name, args)? => {}
-            name => return Err(options::unknown(name)),
-        }
-    }
-    // Wrong usage is told before any file is looked at.
-    connection.check()?;
-    let case = match (there.given(), thought.given()) {
-        (Some(there), Some(thought)) => {
+fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
+    // Wrong usage is reported before any file is read.
+    let connection = ConnectionOptions::new(given)?;
+    let format = given.word(&OUTPUT)?.unwrap_or(Format::Text);
+    let live = given.operand()?.or(given.first_of(installed::OPTIONS));
+    let case = match (live, given.first_of(pod_options::OPTIONS)) {
+        (Some(live), Some(planned)) => {
             return Err(CliError::Usage(format!(
-                "{there} is about a pod that is there, {thought} about one that is not"
+                "{live} is about a pod of this node, --{planned} about a planned one"
             )));
         }
-        (Some(_), None) => of_installed(&there, connection)?,
-        (None, _) => of_settings(&thought, connection)?,
+        (Some(_), None) => live_pod(InstalledOptions::new(given)?, connection)?,
+        (None, _) => planned_pod(&PodOptions::new(given)?, connection)?,
     };
     let path = eval::eval(&case.ruleset, &case.connection.packet())
         .map_err(|error| CliError::Failed(format!("the rules can't be followed: {error}")))?;
@@ -88,14 +75,15 @@ pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), 
     }
 }
 
-fn of_installed(there: &InstalledOptions, connection: ConnectionOptions) -> Result<Case, CliError> {
-    let pod = there.open()?;
+fn live_pod(options: InstalledOptions, connection: ConnectionOptions) -> Result<Case, CliError> {
+    let pod = options.open()?;
     let owner = pod.installed.tables.iter().find_map(|table| table.owner.as_ref());
     let usual = owner.map_or("eth0", |owner| owner.interface.as_str());
-    let connection = connection.complete(|address| pod.is_own(address), usual)?;
-    let decision = inspect::decision(&pod).map(|(_, words)| words);
+    let own = pod.addresses()?;
+    let connection = connection.complete(|address| own.contains(&address), usual);
+    let outcome = Facts::of(&pod).outcome;
     let ruleset = pod.installed.ruleset().ok_or_else(|| foreign(&pod.installed))?;
-    Ok(Case { connection, decision, ruleset })
+    Ok(Case { connection, outcome, assumed: "", ruleset })
 }
 
 /// Rules of others stand in the way of following ours.
@@ -115,21 +103,22 @@ fn foreign(installed: &Installed) -> CliError {
     ))
 }
 
-fn of_settings(thought: &PodOptions, connection: ConnectionOptions) -> Result<Case, CliError> {
-    let connection = connection.complete(|address| thought.is_own(address), "eth0")?;
-    let decided = thought.decide()?;
+fn planned_pod(pod: &PodOptions, connection: ConnectionOptions) -> Result<Case, CliError> {
+    let connection = connection.complete(|address| pod.is_own(address), "eth0");
+    let decided = pod.decide()?;
     super::warn(&decided.warnings);
-    let (decision, ruleset) = match &decided.decision {
-        Decision::Leave(reason) => (format!("left alone: {reason}"), Ruleset::default()),
+    let (assumed, ruleset) = match &decided.decision {
+        Decision::Leave(_) => ("", Ruleset::default()),
         Decision::Redirect { policy, because, .. } => {
             let assumed = match because {
                 Enrolment::SidecarVolume(_) => " (as is assumed without --no-sidecar)",
                 Enrolment::Annotation | Enrolment::MeshNamespace(_) => "",
             };
-            (format!("redirected: {because}{assumed}"), ruleset::build(policy, None))
+            (assumed, ruleset::build(policy, None))
         }
     };
-    Ok(Case { connection, decision: Some(decision), ruleset })
+    let outcome = Some(Outcome::from(&decided.decision));
+    Ok(Case { connection, outcome, assumed, ruleset })
 }
 
 /// The list that led a connection to its end: the deciding rule's, or that of
@@ -155,10 +144,10 @@ fn undecided(case: &Case) -> &'static str {
     }
 }
 
-fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io::Result<()> {
     const INDENT: usize = 12;
     let mut field = |name: &str, value: &str, style: fn(Paint, &str) -> String| {
-        let value = style(paint, &describe::fold(value, INDENT, INDENT));
+        let value = style(paint, &wrap::fold(value, INDENT, INDENT));
         writeln!(out, "{name:<INDENT$}{value}")
     };
     field("connection", &case.connection.words(), Paint::plain)?;
@@ -166,8 +155,8 @@ fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
     if !assumed.is_empty() {
         field("assumed", &assumed, Paint::plain)?;
     }
-    if let Some(decision) = &case.decision {
-        field("pod", decision, Paint::plain)?;
+    if let Some(outcome) = &case.outcome {
+        field("pod", &format!("{outcome}{}", case.assumed), Paint::plain)?;
     }
     let style = if path.end == End::Reset { Paint::warn } else { Paint::strong };
     field("ends", &describe::end(path.end, case.connection.destination), style)?;
@@ -194,7 +183,7 @@ fn because(case: &Case, path: &Path<'_>) -> String {
     }
 }
 
-fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io::Result<()> {
+fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io::Result<()> {
     let mut chain = "";
     for (index, step) in path.steps.iter().enumerate() {
         if step.chain.name != chain {
@@ -210,7 +199,7 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
         let verdict = describe::verdict(&step.rule.verdict);
         let head = format!("  {mark} {:>2}  {verdict:<1$}  ", step.index + 1, describe::VERDICT);
         let words = describe::condition_and_origin(step.rule, sets(case));
-        let words = describe::fold(&words, head.len(), head.len());
+        let words = wrap::fold(&words, head.len(), head.len());
         let line = format!("{head}{words}");
         let line = match (decides, step.matched) {
             (true, _) => paint.good(&line),
@@ -223,7 +212,7 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut dyn Write) -> io:
 }
 
 fn document(case: &Case, path: &Path<'_>) -> Value {
-    let Connection { destination, uid, interface, defaults, .. } = &case.connection;
+    let Connection { destination, uid, interface, .. } = &case.connection;
     let family = Family::of(destination.ip());
     let steps = path.steps.iter().map(|step| {
         json!({
@@ -242,25 +231,28 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
         End::ToAddress(address) => json!({"kind": "address", "address": address.to_string()}),
         End::Reset => json!({"kind": "reset"}),
     };
-    json!({
+    let mut document = json!({
         "connection": {
             "direction": case.connection.direction(),
             "destination": destination.to_string(),
             "uid": uid,
             "interface": interface,
-            "defaults": defaults,
+            "defaults": case.connection.defaults(),
         },
-        "decision": case.decision,
         "steps": steps.collect::<Value>(),
         "decidedBy": path.decided_by,
         "origin": origin(path).map(Provenance::comment),
         "because": because(case, path),
         "end": end,
-    })
+    });
+    for (field, value) in Outcome::fields(case.outcome.as_ref()) {
+        document[field] = value;
+    }
+    document
 }
 
 /// The steps that were taken, one below the other.
-fn picture(case: &Case, path: &Path<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn picture(case: &Case, path: &Path<'_>, out: &mut impl Write) -> io::Result<()> {
     let box_of = |rule: &Rule, chain: &str, index: usize| {
         format!("{chain} {}: {}", index + 1, describe::condition(rule, sets(case)))
     };

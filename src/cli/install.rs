@@ -1,85 +1,82 @@
 //! `osm-cni install`: its options, and the report in words.
 
-use std::ffi::OsString;
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use lexopt::prelude::*;
 
 use super::CliError;
+use super::options::{self, Given, Group, Opt, Verb, Words};
 use crate::node::install::{self, Options};
 use crate::node::{Mode, NodeError, reconcile};
 
-const HELP: &str = "\
-Puts the plugin's binary and its entry in the CNI configuration of this node,
-and keeps both there: watches the directories, repairs what others change,
-follows the settings, and passes the plugin's log on to standard output.
-SIGTERM ends it and removes nothing; see osm-cni uninstall.
+pub(super) const BIN_DIR: Opt =
+    Opt::directory("bin-dir", "where the runtime looks for plugins (/opt/cni/bin)");
+pub(super) const CONF_DIR: Opt =
+    Opt::directory("conf-dir", "where it looks for network configurations (/etc/cni/net.d)");
+pub(super) const CONF_NAME: Opt =
+    Opt::text("conf-name", "NAME", "our own list's file name (00-osm-cni.conflist)");
+const CONFIG: Opt = Opt::file(
+    "config",
+    "the settings: a settings object, a conflist with our entry, or a MeshConfig as kubectl \
+     prints it in JSON (all defaults)",
+);
+const MODE: Opt = Opt::word::<Mode>(
+    "mode",
+    "MODE",
+    "own: a list of our own, a copy of the primary's with our entry, which sorts before it \
+     (default)\ninsert: our entry at the end of the primary's own file; the way for \
+     Multus",
+);
+const METRICS: Opt =
+    Opt::text("metrics", "ADDR", "serve http://ADDR/metrics for Prometheus, and /readyz");
+const ONCE: Opt = Opt::flag("once", "do it once and end");
+const CHECK: Opt = Opt::flag("check", "change nothing; exit 1 unless all is in place and current");
 
-Usage: osm-cni install [OPTION]...
+pub(super) static VERB: Verb = Verb {
+    name: "install",
+    summary: "put the plugin into the node's CNI configuration and keep it there",
+    about: "Puts the plugin's binary and its entry in the CNI configuration of this node, and \
+            keeps both there: watches the directories, repairs what others change, follows the \
+            settings, and passes the plugin's log on to standard output. SIGTERM ends it and \
+            removes nothing; see osm-cni uninstall.",
+    usage: "[OPTION]...",
+    operand: None,
+    groups: &[Group {
+        title: "",
+        options: &[BIN_DIR, CONF_DIR, CONFIG, MODE, CONF_NAME, METRICS, ONCE, CHECK],
+    }],
+    notes: "The primary is the first file by name that the runtime reads. Where it cannot be used, \
+            nothing is written and the file is named: another one is never taken in its place. \
+            Under CRI-O a list whose binary is missing or fails VERSION is skipped, and the next \
+            one in the directory takes over, without redirection: --check fails then.",
+    example: "osm-cni install --config /etc/osm-cni/config.json --metrics 127.0.0.1:9472",
+    run,
+};
 
-  --bin-dir DIR     where the runtime looks for plugins (/opt/cni/bin)
-  --conf-dir DIR    where it looks for network configurations (/etc/cni/net.d)
-  --config FILE     the settings: a settings object, a conflist with our entry,
-                    or a MeshConfig as kubectl prints it in JSON (all defaults)
-  --mode MODE       own: a list of our own, a copy of the primary's with our
-                    entry, which sorts before it (default)
-                    insert: our entry at the end of the primary's own file; the
-                    way for Multus
-  --conf-name NAME  our own list's file name (00-osm-cni.conflist)
-  --metrics ADDR    serve http://ADDR/metrics for Prometheus, and /readyz
-  --once            do it once and end
-  --check           change nothing; exit 1 unless all is in place and current
-  -h, --help        print this
-
-The primary is the first file by name that the runtime reads. Where it cannot be
-used, nothing is written and the file is named: another one is never taken in its
-place. Under CRI-O a list whose binary is missing or fails VERSION is skipped,
-and the next one in the directory takes over, without redirection: --check fails
-then.
-
-Example:
-  osm-cni install --config /etc/osm-cni/config.json --metrics 127.0.0.1:9472
-";
-
-#[derive(Clone, Copy)]
-enum Action {
-    Stay,
-    Once,
-    Check,
+impl Words for Mode {
+    const WORDS: &'static [(&'static str, Self)] = &[("own", Mode::Own), ("insert", Mode::Insert)];
 }
 
-/// Runs the command with what follows its name.
-pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
-    let mut options = Options::default();
-    let mut action = None;
-    while let Some(arg) = args.next()? {
-        match arg {
-            Short('h') | Long("help") => return Ok(out.write_all(HELP.as_bytes())?),
-            Long("bin-dir") => options.bin_dir = directory("--bin-dir", args.value()?)?,
-            Long("conf-dir") => options.conf_dir = directory("--conf-dir", args.value()?)?,
-            Long("config") => options.sources.config = Some(directory("--config", args.value()?)?),
-            Long("mode") => options.mode = mode(&args.value()?)?,
-            Long("conf-name") => options.conf_name = conf_name(args.value()?)?,
-            Long("metrics") => options.metrics = Some(address(&args.value()?.string()?)?),
-            Long(name @ ("once" | "check")) => {
-                let wanted = if name == "once" { Action::Once } else { Action::Check };
-                if action.replace(wanted).is_some() {
-                    return Err(CliError::Usage("--once and --check: one of them, once".into()));
-                }
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    let report = match action.unwrap_or(Action::Stay) {
-        Action::Stay => return reconcile::run(&options).map_err(failed),
-        Action::Once => install::once(&options).map_err(failed)?,
-        Action::Check => install::check(&options).map_err(failed)?,
+fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
+    let defaults = Options::default();
+    let mut options = Options {
+        bin_dir: given.path(&BIN_DIR).unwrap_or(defaults.bin_dir),
+        conf_dir: given.path(&CONF_DIR).unwrap_or(defaults.conf_dir),
+        sources: defaults.sources,
+        mode: given.word(&MODE)?.unwrap_or(defaults.mode),
+        conf_name: conf_name(given)?.unwrap_or(defaults.conf_name),
+        metrics: given.text(&METRICS)?.map(address).transpose()?,
     };
-    for warning in &report.warnings {
-        let _ = writeln!(std::io::stderr(), "osm-cni: settings: {warning}");
-    }
+    options.sources.config = given.path(&CONFIG);
+    let report = match (given.has(&ONCE), given.has(&CHECK)) {
+        (true, true) => {
+            return Err(CliError::Usage("--once and --check exclude each other".to_owned()));
+        }
+        (false, false) => return reconcile::run(&options).map_err(failed),
+        (true, false) => install::once(&options).map_err(failed)?,
+        (false, true) => install::check(&options).map_err(failed)?,
+    };
+    let warnings = report.warnings.iter().map(|warning| format!("settings: {warning}"));
+    super::warn(&warnings.collect::<Vec<_>>());
     Ok(writeln!(out, "{report}")?)
 }
 
@@ -87,35 +84,19 @@ pub(super) fn failed(error: NodeError) -> CliError {
     CliError::Failed(crate::sanitize::message(&error.to_string(), 2000))
 }
 
-pub(super) fn directory(option: &str, value: OsString) -> Result<PathBuf, CliError> {
-    if value.is_empty() {
-        return Err(CliError::Usage(format!("{option} is empty: a path is needed")));
-    }
-    Ok(PathBuf::from(value))
-}
-
-fn mode(value: &OsString) -> Result<Mode, CliError> {
-    match value.to_str() {
-        Some("own") => Ok(Mode::Own),
-        Some("insert") => Ok(Mode::Insert),
-        _ => Err(CliError::Usage(format!("--mode {}: own or insert", value.display()))),
-    }
-}
-
 /// An address to listen on; `:9090` means all addresses. Names are not looked
 /// up: a static C library cannot.
 fn address(text: &str) -> Result<SocketAddr, CliError> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    full.parse()
-        .map_err(|_| CliError::Usage(format!("--metrics {text}: IP:PORT or :PORT is needed")))
+    full.parse().map_err(|_| options::wrong_value(&METRICS, text, "IP:PORT or :PORT"))
 }
 
 /// A plain file name that runtimes read as a list.
-pub(super) fn conf_name(value: OsString) -> Result<String, CliError> {
-    let name = value.string()?;
+pub(super) fn conf_name(given: &Given) -> Result<Option<String>, CliError> {
+    let Some(name) = given.text(&CONF_NAME)? else { return Ok(None) };
     if name.contains('/') || !name.ends_with(".conflist") || name == ".conflist" {
-        let line = format!("--conf-name {name}: a file name that ends in .conflist, without a /");
-        return Err(CliError::Usage(line));
+        let form = "a file name that ends in .conflist, without a /,";
+        return Err(options::wrong_value(&CONF_NAME, name, form));
     }
-    Ok(name)
+    Ok(Some(name.to_owned()))
 }

@@ -1,5 +1,5 @@
-//! Rules as JSON for programs: what `inspect -o json` and `render -o json`
-//! print of a table. Its schema is `conf/inspect.schema.json`.
+//! Rules as JSON: what `inspect -o json` and `render -o json` print of a table.
+//! Its schema is `conf/inspect.schema.json`.
 //!
 //! Pure.
 
@@ -7,78 +7,86 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::CliError;
-use super::describe;
-use super::view::{ChainView, RuleReading, RuleView, TableView};
-use crate::ruleset::{Elements, Family, Provenance, Set, TABLE, text};
+use super::tables::{Counters, in_order};
+use super::{CliError, describe};
+use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+use crate::ruleset::{Elements, Family, Provenance, Rule, Set, TABLE, text};
 use crate::sanitize;
 
 /// Prints a document.
-pub(super) fn print(value: &Value, out: &mut dyn Write) -> Result<(), CliError> {
+///
+/// # Errors
+/// The writer's.
+pub(super) fn print(value: &Value, out: &mut impl Write) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
     Ok(writeln!(out, "{}", sanitize::json(&text))?)
 }
 
 /// A list of tables.
-pub(super) fn tables(tables: &[TableView<'_>]) -> Value {
-    tables.iter().map(table).collect()
+pub(super) fn tables(tables: &[InstalledTable], counters: Counters) -> Value {
+    tables.iter().map(|it| table(it, counters)).collect()
 }
 
-fn table(table: &TableView<'_>) -> Value {
-    let owner = table.owner.map(|owner| {
+fn table(table: &InstalledTable, counters: Counters) -> Value {
+    let owner = table.owner.as_ref().map(|owner| {
         json!({
             "layout": owner.layout,
             "container": owner.container,
             "interface": owner.interface,
         })
     });
+    let chains = in_order(table).into_iter().map(|it| chain(it, table, counters));
     json!({
         "family": table.family.as_str(),
         "name": TABLE,
         "comment": table.comment,
         "owner": owner,
-        "chains": table.chains.iter().map(|it| chain(it, table)).collect::<Value>(),
+        "chains": chains.collect::<Value>(),
         "sets": table.sets.iter().map(set).collect::<Value>(),
         "foreign": table.foreign,
     })
 }
 
-fn chain(chain: &ChainView<'_>, table: &TableView<'_>) -> Value {
-    let hook = chain.hook.as_ref().map(text::hook);
+fn chain(chain: &InstalledChain, table: &InstalledTable, counters: Counters) -> Value {
+    let hook = match &chain.place {
+        Place::Base(hook) => Some(text::hook(hook)),
+        Place::Foreign(place) => Some(place.clone()),
+        Place::Jumped => None,
+    };
     json!({
         "name": chain.name,
-        "hook": hook.or_else(|| chain.foreign_place.map(str::to_owned)),
-        "rules": chain.rules.iter().map(|it| rule(it, table)).collect::<Value>(),
+        "hook": hook,
+        "rules": chain.rules.iter().map(|it| rule(it, table, counters)).collect::<Value>(),
     })
 }
 
-fn rule(view: &RuleView<'_>, table: &TableView<'_>) -> Value {
-    let mut json = match &view.reading {
-        RuleReading::Foreign(words) => json!({
+fn rule(rule: &InstalledRule, table: &InstalledTable, counters: Counters) -> Value {
+    let mut json = match &rule.reading {
+        Reading::Foreign { expressions, .. } => json!({
             "ours": false,
             "verdict": null,
-            "condition": words,
+            "condition": describe::foreign(expressions),
             "origin": null,
             "nft": null,
         }),
-        RuleReading::Known(rule) => json!({
+        Reading::Known(rule) => json!({
             "ours": true,
             "verdict": describe::verdict(&rule.verdict),
-            "condition": describe::condition(rule, table.sets),
+            "condition": describe::condition(rule, &table.sets),
             "origin": origin(rule.comment.as_deref()),
             "nft": nft(rule, table.family),
         }),
     };
-    if let Some(counter) = view.counter {
-        json["packets"] = counter.packets.into();
-        json["bytes"] = counter.bytes.into();
-        json["handle"] = counter.handle.into();
+    if counters == Counters::Shown {
+        json["packets"] = rule.packets.into();
+        json["bytes"] = rule.bytes.into();
+        json["handle"] = rule.handle.into();
     }
     json
 }
 
 /// The rule in nft's syntax.
-pub(super) fn nft(rule: &crate::ruleset::Rule, family: Family) -> String {
+pub(super) fn nft(rule: &Rule, family: Family) -> String {
     text::rule(rule, family)
 }
 

@@ -1,4 +1,4 @@
-//! Rules as a Mermaid flowchart: a box per chain with its rules, an arrow per
+//! Rules as a Mermaid flowchart: a node per chain with its rules, an arrow per
 //! way out of it.
 //!
 //! Pure.
@@ -7,21 +7,30 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::describe;
-use super::view::{ChainView, RuleReading, TableView};
-use crate::ruleset::Verdict;
+use super::tables::{Counters, in_order};
+use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+use crate::ruleset::{Match, Rule, Verdict};
 use crate::sanitize;
 
 /// Prints the tables.
-pub(super) fn print(tables: &[TableView<'_>], out: &mut dyn Write) -> io::Result<()> {
+///
+/// # Errors
+/// The writer's.
+pub(super) fn print(
+    tables: &[InstalledTable],
+    counters: Counters,
+    out: &mut impl Write,
+) -> io::Result<()> {
     writeln!(out, "flowchart TD")?;
     for table in tables {
         let family = table.family.as_str();
         writeln!(out, "  subgraph {family}[\"{}\"]", describe::family(table.family))?;
-        for chain in &table.chains {
-            print_chain(chain, table, out)?;
+        let chains = in_order(table);
+        for chain in &chains {
+            print_chain(chain, table, counters, out)?;
         }
-        for chain in &table.chains {
-            print_ways(chain, family, out)?;
+        for chain in &chains {
+            print_arrows(chain, family, out)?;
         }
         writeln!(out, "  end")?;
     }
@@ -29,66 +38,83 @@ pub(super) fn print(tables: &[TableView<'_>], out: &mut dyn Write) -> io::Result
 }
 
 /// Prints a picture of nothing, and why.
-pub(super) fn nothing(reason: &str, out: &mut dyn Write) -> io::Result<()> {
+///
+/// # Errors
+/// The writer's.
+pub(super) fn nothing(reason: &str, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "flowchart TD\n  none[\"no rules: {}\"]", sanitize::mermaid(reason))
 }
 
 fn print_chain(
-    chain: &ChainView<'_>,
-    table: &TableView<'_>,
-    out: &mut dyn Write,
+    chain: &InstalledChain,
+    table: &InstalledTable,
+    counters: Counters,
+    out: &mut impl Write,
 ) -> io::Result<()> {
     let family = table.family.as_str();
-    let mut label = format!("<b>{}</b>", sanitize::mermaid(chain.name));
+    let mut label = format!("<b>{}</b>", sanitize::mermaid(&chain.name));
     for rule in &chain.rules {
-        let line = match &rule.reading {
-            RuleReading::Known(rule) => {
-                let words = describe::condition(rule, table.sets);
-                let origin = rule.comment.as_deref().map(|comment| format!(" [{comment}]"));
-                let verdict = describe::verdict(&rule.verdict);
-                format!("{verdict}: {words}{}", origin.unwrap_or_default())
-            }
-            RuleReading::Foreign(words) => words.clone(),
-        };
         label.push_str("<br/>");
-        label.push_str(&sanitize::mermaid(&line));
-        if let Some(counter) = rule.counter {
-            label.push_str(&format!(" ({} packets)", counter.packets));
+        label.push_str(&sanitize::mermaid(&line(rule, table)));
+        if counters == Counters::Shown {
+            label.push_str(&format!(" ({} packets)", rule.packets));
         }
     }
-    writeln!(out, "    {family}_{}[\"{label}\"]", id(chain.name))?;
-    if let Some(hook) = chain.hook {
+    let node = id(&chain.name);
+    writeln!(out, "    {family}_{node}[\"{label}\"]")?;
+    if let Place::Base(hook) = chain.place {
         let from = describe::hook_point(hook.point);
-        let source = format!("{family}_from_{}", id(chain.name));
-        writeln!(out, "    {source}([\"{from}\"]) --> {family}_{}", id(chain.name))?;
+        writeln!(out, "    {family}_from_{node}([\"{from}\"]) --> {family}_{node}")?;
     }
     Ok(())
 }
 
-/// The arrows out of a chain, each once.
-fn print_ways(chain: &ChainView<'_>, family: &str, out: &mut dyn Write) -> io::Result<()> {
+fn line(rule: &InstalledRule, table: &InstalledTable) -> String {
+    match &rule.reading {
+        Reading::Foreign { expressions, .. } => describe::foreign(expressions),
+        Reading::Known(rule) => {
+            let condition = describe::condition(rule, &table.sets);
+            let origin = rule.comment.as_deref().map(|comment| format!(" [{comment}]"));
+            let verdict = describe::verdict(&rule.verdict);
+            format!("{verdict}: {condition}{}", origin.unwrap_or_default())
+        }
+    }
+}
+
+/// The arrows out of a chain, each once. Each chain has end nodes of its own,
+/// so that no arrow skips a row and runs behind another chain.
+fn print_arrows(chain: &InstalledChain, family: &str, out: &mut impl Write) -> io::Result<()> {
+    let from = format!("{family}_{}", id(&chain.name));
     let mut drawn = BTreeSet::new();
     for rule in &chain.rules {
-        let RuleReading::Known(rule) = &rule.reading else { continue };
+        let Some(rule) = rule.known() else { continue };
         let (label, target) = match &rule.verdict {
             Verdict::Jump(target) => ("jump", format!("{family}_{}", id(target))),
             Verdict::Redirect(port) => {
-                ("redirect", format!("{family}_port_{port}([\"proxy, port {port}\"])"))
+                ("redirect", format!("{from}_port_{port}([\"proxy, port {port}\"])"))
             }
-            Verdict::Dnat(address) => ("dnat", format!("{family}_dnat([\"{address}\"])")),
-            Verdict::RejectWithReset => ("reject", format!("{family}_reset([\"TCP reset\"])")),
+            Verdict::Dnat(address) => ("dnat", format!("{from}_dnat([\"{address}\"])")),
+            Verdict::RejectWithReset => ("reject", format!("{from}_reset([\"TCP reset\"])")),
             Verdict::Return | Verdict::Accept => {
-                ("return", format!("{family}_direct([\"its destination\"])"))
+                ("return", format!("{from}_direct([\"its destination\"])"))
             }
         };
         if drawn.insert(target.clone()) {
-            writeln!(out, "    {family}_{} -- {label} --> {target}", id(chain.name))?;
+            writeln!(out, "    {from} -- {label} --> {target}")?;
+        }
+        if ends_all(rule) {
+            break;
         }
     }
     Ok(())
 }
 
-/// A name that Mermaid takes for a node; `end` and the like are words of its own.
+/// Whether no connection gets to the rules behind this one.
+fn ends_all(rule: &Rule) -> bool {
+    !matches!(rule.verdict, Verdict::Jump(_)) && rule.matches.iter().all(|m| *m == Match::Tcp)
+}
+
+/// A name that is valid as a node's; `end` and others are Mermaid's own words.
 fn id(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     format!("c_{}", name.chars().map(plain).collect::<String>())

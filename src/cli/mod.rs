@@ -1,31 +1,57 @@
-//! Face 2, the operator's command line: one file per verb. Results go to
-//! stdout, errors to stderr; exit codes are 0 done, 1 failed, 2 wrong usage.
+//! The operator's command line: one file per verb. Results go to standard
+//! output, errors to standard error.
 
+mod base64;
 mod cache;
+mod completion;
 mod connection;
 mod describe;
 mod explain;
+mod facts;
+mod help;
+mod host_root;
 mod inspect;
 mod install;
 mod installed;
 mod json;
 mod mermaid;
 mod options;
+mod outcome;
 mod paint;
+mod period;
 mod pod_options;
 mod render;
+mod table_text;
+mod tables;
 mod uninstall;
 mod validate;
-mod view;
+mod wait;
+mod wrap;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, Stdout, Write};
 
 use lexopt::prelude::*;
 
+use crate::near::nearest;
+use crate::sanitize;
+use help::Section;
+use options::Verb;
+
+/// The longest line on standard error.
+const MESSAGE_MAX: usize = 4000;
+
+/// All verbs, by the place where they are run.
+static SECTIONS: &[Section] = &[
+    Section { title: "On a node", verbs: &[&install::VERB, &uninstall::VERB] },
+    Section { title: "About pods", verbs: &[&inspect::VERB, &render::VERB, &explain::VERB] },
+    Section { title: "In a pod", verbs: &[&validate::VERB, &wait::VERB] },
+    Section { title: "For your shell", verbs: &[&completion::VERB] },
+];
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     /// Wrong usage: exit code 2.
     #[error("{0}")]
     Usage(String),
@@ -39,6 +65,8 @@ pub enum CliError {
         code: u8,
         /// Why.
         message: String,
+        /// What helps, a line each.
+        hints: Vec<String>,
     },
     /// The output could not be written.
     #[error("cannot write the output: {0}")]
@@ -51,75 +79,86 @@ impl From<lexopt::Error> for CliError {
     }
 }
 
-const HELP: &str = "\
-osm-cni sets a sidecar mesh's traffic redirection from the node.
-
-Usage: osm-cni COMMAND [OPTION]...
-
-On a node:
-  install     put the plugin into the node's CNI configuration and keep it there
-  uninstall   take it out again
-
-About pods:
-  inspect     the rules that a pod has, where each comes from, and its counters
-  render      the rules that a pod would get
-  explain     the way that one connection takes, and why
-  validate    in a pod: is outbound traffic captured?
-
-osm-cni COMMAND --help says more. With CNI_COMMAND in the environment osm-cni is
-the CNI plugin that a container runtime calls.
-
-  -h, --help     print this
-  -V, --version  print the version
-";
-
-/// Runs one command and returns the exit status; `args` begin with the
-/// program's name.
+/// Runs one command and returns the exit status: 0 done, 1 failed, 2 wrong
+/// usage, or the verb's own. `args` begin with the program's name.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let mut args = lexopt::Parser::from_iter(args);
     // Not locked: `install` passes the plugin's log on from another thread.
     let mut out = io::stdout();
-    let result = dispatch(&mut args, &mut out);
-    // Nobody does it at the process's end, so also where a command failed.
+    let mut verb = None;
+    let result = dispatch(&mut args, &mut verb, &mut out);
+    // The process's end does not flush, so also where a command failed.
     let flushed = out.flush();
-    let result = result.and_then(|()| Ok(flushed?));
-    let (code, message) = match result {
+    let (code, lines) = match result.and_then(|()| Ok(flushed?)) {
         Ok(()) => return 0,
-        // Whoever read us has read enough.
-        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            return 0;
+        // The reader has read enough.
+        Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
+        Err(CliError::Usage(message)) => {
+            let verb = verb.map(|verb| format!("{} ", verb.name)).unwrap_or_default();
+            (2, vec![message, format!("try: osm-cni {verb}--help")])
         }
-        Err(CliError::Usage(message)) => (2, format!("{message}\ntry: osm-cni --help")),
-        Err(CliError::Exit { code, message }) => (code, message),
-        Err(error) => (1, error.to_string()),
+        Err(CliError::Exit { code, message, hints }) => (code, [vec![message], hints].concat()),
+        Err(error) => (1, vec![error.to_string()]),
     };
-    // Nobody is left to tell if stderr is closed, too.
-    let _ = writeln!(io::stderr(), "osm-cni: {message}");
+    for (index, line) in lines.iter().enumerate() {
+        let line = sanitize::message(line, MESSAGE_MAX);
+        let name = if index == 0 { "osm-cni: " } else { "" };
+        // A closed standard error leaves nobody to report to.
+        let _ = writeln!(io::stderr(), "{name}{line}");
+    }
     code
 }
 
-/// Tells the operator what is odd but does no harm.
+/// Reports what is odd but does no harm.
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        // Nobody is left to tell if stderr is closed.
+        let warning = sanitize::message(warning, MESSAGE_MAX);
+        // A closed standard error leaves nobody to report to.
         let _ = writeln!(io::stderr(), "osm-cni: {warning}");
     }
 }
 
-fn dispatch(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
-    match args.next()? {
-        Some(Short('h') | Long("help")) => Ok(out.write_all(HELP.as_bytes())?),
-        Some(Short('V') | Long("version")) => {
-            Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?)
+/// Runs the verb, which is also returned.
+fn dispatch(
+    args: &mut lexopt::Parser,
+    chosen: &mut Option<&'static Verb>,
+    out: &mut Stdout,
+) -> Result<(), CliError> {
+    let name = match args.next()? {
+        Some(Short('h') | Long("help")) => return Ok(help::program(SECTIONS, out)?),
+        Some(Short('V') | Long("version")) => return version(out),
+        Some(Value(name)) => name.to_string_lossy().into_owned(),
+        Some(other) => return Err(other.unexpected().into()),
+        None => return Err(CliError::Usage("a command is needed".to_owned())),
+    };
+    match name.as_str() {
+        "version" => version(out),
+        "help" => match args.next()? {
+            None | Some(Short('h') | Long("help")) => Ok(help::program(SECTIONS, out)?),
+            Some(Value(name)) => Ok(help::verb(find(&name.to_string_lossy())?, out)?),
+            Some(other) => Err(other.unexpected().into()),
+        },
+        name => {
+            let verb = find(name)?;
+            *chosen = Some(verb);
+            match options::parse(verb, args)? {
+                None => Ok(help::verb(verb, out)?),
+                Some(given) => (verb.run)(&given, out),
+            }
         }
-        Some(Value(verb)) if verb == "inspect" => inspect::run(args, out),
-        Some(Value(verb)) if verb == "render" => render::run(args, out),
-        Some(Value(verb)) if verb == "explain" => explain::run(args, out),
-        Some(Value(verb)) if verb == "validate" => validate::run(args, out),
-        Some(Value(verb)) if verb == "install" => install::run(args, out),
-        Some(Value(verb)) if verb == "uninstall" => uninstall::run(args, out),
-        Some(Value(verb)) => Err(CliError::Usage(format!("there is no command {verb:?}"))),
-        Some(other) => Err(other.unexpected().into()),
-        None => Err(CliError::Usage("a command is needed".to_owned())),
     }
+}
+
+fn version(out: &mut Stdout) -> Result<(), CliError> {
+    Ok(writeln!(out, "osm-cni {}", env!("CARGO_PKG_VERSION"))?)
+}
+
+fn find(name: &str) -> Result<&'static Verb, CliError> {
+    let mut verbs = SECTIONS.iter().flat_map(|section| section.verbs);
+    verbs.clone().find(|verb| verb.name == name).copied().ok_or_else(|| {
+        let names = verbs.by_ref().map(|verb| verb.name).chain(["help", "version"]);
+        let hint = nearest(name, names).map(|near| format!(", did you mean {near}?"));
+        let name = sanitize::value(name);
+        CliError::Usage(format!("there is no command {name:?}{}", hint.unwrap_or_default()))
+    })
 }

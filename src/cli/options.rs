@@ -1,75 +1,386 @@
-//! How the verbs about pods read their options, so that all of them do it in
-//! the same way.
+//! The options of a verb as a table, from which they are parsed and described:
+//! [`super::help`] prints the table, [`parse`] reads arguments by it.
 //!
 //! Pure: arguments in, checked values out.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io::Stdout;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use lexopt::prelude::*;
-
 use super::CliError;
+use crate::near::nearest;
+use crate::sanitize;
 
-/// The next option by its long name; short ones have one, too. These verbs
-/// take no arguments that are no options.
-pub(super) fn next(args: &mut lexopt::Parser) -> Result<Option<String>, CliError> {
-    Ok(match args.next()? {
-        None => None,
-        Some(Short('h')) => Some("--help".to_owned()),
-        Some(Short('o')) => Some("--output".to_owned()),
-        Some(Long(name)) => Some(format!("--{name}")),
-        Some(other) => return Err(other.unexpected().into()),
-    })
+/// A verb of the command line.
+pub(super) struct Verb {
+    pub(super) name: &'static str,
+    /// One line for the list of all verbs.
+    pub(super) summary: &'static str,
+    /// What it does, in paragraphs.
+    pub(super) about: &'static str,
+    /// What follows the name in the usage line.
+    pub(super) usage: &'static str,
+    /// The argument that is no option, if the verb takes one.
+    pub(super) operand: Option<Operand>,
+    pub(super) groups: &'static [Group],
+    /// What else to know, in paragraphs; may be empty.
+    pub(super) notes: &'static str,
+    /// Commands, each a line; a `\` at its end continues it.
+    pub(super) example: &'static str,
+    pub(super) run: fn(&Given, &mut Stdout) -> Result<(), CliError>,
 }
 
-/// An option that the verb does not have.
-pub(super) fn unknown(name: &str) -> CliError {
-    CliError::Usage(format!("there is no option {name} here"))
+/// An argument that is no option.
+pub(super) struct Operand {
+    pub(super) placeholder: &'static str,
+    pub(super) help: &'static str,
 }
 
-/// The value of an option as text that is not empty.
-pub(super) fn text(name: &str, args: &mut lexopt::Parser) -> Result<String, CliError> {
-    match value(name, args)?.into_string() {
-        Ok(text) if !text.is_empty() => Ok(text),
-        Ok(_) => Err(CliError::Usage(format!("{name} is empty"))),
-        Err(raw) => Err(CliError::Usage(format!("{name} {}: not UTF-8", raw.display()))),
+/// Options under one heading.
+pub(super) struct Group {
+    /// The heading; empty for none.
+    pub(super) title: &'static str,
+    pub(super) options: &'static [Opt],
+}
+
+/// One option.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opt {
+    /// The name, without `--`.
+    pub(super) name: &'static str,
+    pub(super) short: Option<char>,
+    pub(super) value: Value,
+    /// What the value is called in the help; empty for a flag.
+    pub(super) placeholder: &'static str,
+    pub(super) help: &'static str,
+    /// Whether it may be given again.
+    pub(super) repeatable: bool,
+}
+
+/// The kind of an option's value.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value {
+    /// None.
+    Flag,
+    /// A path of a file, of a directory.
+    File,
+    Directory,
+    /// One of these words.
+    Word(fn() -> Vec<&'static str>),
+    /// Anything else.
+    Text,
+}
+
+/// A type whose values are words on the command line.
+pub(super) trait Words: Copy + 'static {
+    /// Each word and what it stands for.
+    const WORDS: &'static [(&'static str, Self)];
+}
+
+/// `--help`, which every verb has.
+pub(super) const HELP: Opt = Opt { short: Some('h'), ..Opt::flag("help", "print this") };
+
+impl Opt {
+    /// An option without a value.
+    pub(super) const fn flag(name: &'static str, help: &'static str) -> Self {
+        Opt { name, short: None, value: Value::Flag, placeholder: "", help, repeatable: false }
+    }
+
+    /// An option with a value.
+    pub(super) const fn text(
+        name: &'static str,
+        placeholder: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Opt { name, short: None, value: Value::Text, placeholder, help, repeatable: false }
+    }
+
+    /// An option whose value is a file's path.
+    pub(super) const fn file(name: &'static str, help: &'static str) -> Self {
+        Opt { value: Value::File, ..Opt::text(name, "FILE", help) }
+    }
+
+    /// An option whose value is a directory's path.
+    pub(super) const fn directory(name: &'static str, help: &'static str) -> Self {
+        Opt { value: Value::Directory, ..Opt::text(name, "DIR", help) }
+    }
+
+    /// An option whose value is one of a type's words.
+    pub(super) const fn word<T: Words>(
+        name: &'static str,
+        placeholder: &'static str,
+        help: &'static str,
+    ) -> Self {
+        Opt { value: Value::Word(words::<T>), ..Opt::text(name, placeholder, help) }
+    }
+
+    /// The same option with another name for its value.
+    pub(super) const fn placeholder(self, placeholder: &'static str) -> Self {
+        Opt { placeholder, ..self }
+    }
+
+    /// The same option with a short name, too.
+    pub(super) const fn short(self, short: char) -> Self {
+        Opt { short: Some(short), ..self }
+    }
+
+    /// The same option, which may be given again.
+    pub(super) const fn repeatable(self) -> Self {
+        Opt { repeatable: true, ..self }
     }
 }
 
-/// The value of an option as a path that is not empty.
-pub(super) fn path(name: &str, args: &mut lexopt::Parser) -> Result<PathBuf, CliError> {
-    let value = value(name, args)?;
-    match value.is_empty() {
-        true => Err(CliError::Usage(format!("{name} is empty: a path is needed"))),
-        false => Ok(PathBuf::from(value)),
+fn words<T: Words>() -> Vec<&'static str> {
+    T::WORDS.iter().map(|(word, _)| *word).collect()
+}
+
+impl Verb {
+    /// All options, in the order of the help.
+    pub(super) fn options(&self) -> impl Iterator<Item = &Opt> {
+        self.groups.iter().flat_map(|group| group.options).chain([&HELP])
+    }
+
+    fn find(&self, argument: &lexopt::Arg<'_>) -> Result<Option<Opt>, CliError> {
+        match argument {
+            lexopt::Arg::Value(_) => Ok(None),
+            lexopt::Arg::Short(short) => self
+                .options()
+                .find(|option| option.short == Some(*short))
+                .map(|option| Some(*option))
+                .ok_or_else(|| CliError::Usage(format!("there is no option -{short}"))),
+            lexopt::Arg::Long(name) => self
+                .options()
+                .find(|option| option.name == *name)
+                .map(|option| Some(*option))
+                .ok_or_else(|| self.unknown(name)),
+        }
+    }
+
+    fn unknown(&self, name: &str) -> CliError {
+        let near = nearest(name, self.options().map(|option| option.name));
+        let hint = near.map(|near| format!(", did you mean --{near}?")).unwrap_or_default();
+        CliError::Usage(format!("there is no option --{}{hint}", sanitize::value(name)))
     }
 }
 
-/// The value of an option as what it stands for; `form` says what that is.
-pub(super) fn parsed<T: FromStr>(
-    name: &str,
-    form: &str,
-    args: &mut lexopt::Parser,
-) -> Result<T, CliError> {
-    let text = text(name, args)?;
-    text.parse().map_err(|_| CliError::Usage(format!("{name} {text}: {form} is needed")))
+/// The arguments of a verb.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    options: Vec<(Opt, OsString)>,
+    operand: Option<OsString>,
 }
 
-/// The value of an option that is one of these words.
-pub(super) fn one_of<T: Copy>(
-    name: &str,
-    words: &[(&str, T)],
-    args: &mut lexopt::Parser,
-) -> Result<T, CliError> {
-    let text = text(name, args)?;
-    let found = words.iter().find(|(word, _)| *word == text);
-    found.map(|(_, value)| *value).ok_or_else(|| {
-        let words: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        CliError::Usage(format!("{name} {text}: one of {} is needed", words.join(", ")))
+/// Reads a verb's arguments; none if help was asked for.
+///
+/// # Errors
+/// Wrong usage.
+pub(super) fn parse(verb: &Verb, args: &mut lexopt::Parser) -> Result<Option<Given>, CliError> {
+    let mut given = Given::default();
+    while let Some(argument) = args.next()? {
+        let Some(option) = verb.find(&argument)? else {
+            let lexopt::Arg::Value(value) = argument else { continue };
+            given.set_operand(verb, value)?;
+            continue;
+        };
+        if option.name == HELP.name {
+            return Ok(None);
+        }
+        let name = option.name;
+        let value = match option.value {
+            Value::Flag => OsString::new(),
+            _ => args.value().map_err(|_| {
+                CliError::Usage(format!("--{name} needs a value: {}", option.placeholder))
+            })?,
+        };
+        if value.is_empty() && !matches!(option.value, Value::Flag) {
+            let what = option.placeholder;
+            return Err(CliError::Usage(format!("--{name} is empty: {what} is needed")));
+        }
+        if given.has(&option) && !option.repeatable {
+            return Err(CliError::Usage(format!("--{name} is given more than once")));
+        }
+        given.options.push((option, value));
+    }
+    Ok(Some(given))
+}
+
+impl Given {
+    fn set_operand(&mut self, verb: &Verb, value: OsString) -> Result<(), CliError> {
+        let shown = sanitize::value(&value.to_string_lossy());
+        match &verb.operand {
+            None => Err(CliError::Usage(format!("unexpected argument {shown:?}"))),
+            Some(Operand { placeholder, .. }) if self.operand.replace(value).is_some() => {
+                Err(CliError::Usage(format!("one {placeholder} is enough: {shown:?} is too many")))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn values(&self, option: &Opt) -> impl Iterator<Item = &OsString> {
+        let found = self.options.iter().filter(|(given, _)| given.name == option.name);
+        found.map(|(_, value)| value)
+    }
+
+    /// Whether the option was given.
+    pub(super) fn has(&self, option: &Opt) -> bool {
+        self.values(option).next().is_some()
+    }
+
+    /// The first of these options that was given.
+    pub(super) fn first_of(&self, options: &[Opt]) -> Option<&'static str> {
+        let meant = |name: &str| options.iter().any(|option| option.name == name);
+        self.options.iter().map(|(option, _)| option.name).find(|name| meant(name))
+    }
+
+    /// The argument that is no option.
+    ///
+    /// # Errors
+    /// It is not UTF-8.
+    pub(super) fn operand(&self) -> Result<Option<&str>, CliError> {
+        let Some(operand) = &self.operand else { return Ok(None) };
+        utf8("the argument", operand).map(Some)
+    }
+
+    /// The option's value as a path.
+    pub(super) fn path(&self, option: &Opt) -> Option<PathBuf> {
+        self.values(option).next().map(PathBuf::from)
+    }
+
+    /// The option's value as text.
+    ///
+    /// # Errors
+    /// It is not UTF-8.
+    pub(super) fn text(&self, option: &Opt) -> Result<Option<&str>, CliError> {
+        self.texts(option).next().transpose()
+    }
+
+    /// The option's values as text.
+    pub(super) fn texts(&self, option: &Opt) -> impl Iterator<Item = Result<&str, CliError>> {
+        let name = format!("--{}", option.name);
+        self.values(option).map(move |value| utf8(&name, value))
+    }
+
+    /// The option's value as what it stands for; `form` says what that is.
+    ///
+    /// # Errors
+    /// It is of another form.
+    pub(super) fn parsed<T: FromStr>(
+        &self,
+        option: &Opt,
+        form: &str,
+    ) -> Result<Option<T>, CliError> {
+        Ok(self.all_parsed(option, form)?.into_iter().next())
+    }
+
+    /// The option's values as what they stand for.
+    ///
+    /// # Errors
+    /// One is of another form.
+    pub(super) fn all_parsed<T: FromStr>(
+        &self,
+        option: &Opt,
+        form: &str,
+    ) -> Result<Vec<T>, CliError> {
+        let parse = |text: &str| text.parse().map_err(|_| wrong_value(option, text, form));
+        self.texts(option).map(|text| parse(text?)).collect()
+    }
+
+    /// The option's value as one of a type's words.
+    ///
+    /// # Errors
+    /// It is another word.
+    pub(super) fn word<T: Words>(&self, option: &Opt) -> Result<Option<T>, CliError> {
+        let Some(text) = self.text(option)? else { return Ok(None) };
+        let found = T::WORDS.iter().find(|(word, _)| *word == text);
+        let error = || wrong_value(option, text, &format!("one of {}", words::<T>().join(", ")));
+        found.map(|(_, value)| Some(*value)).ok_or_else(error)
+    }
+}
+
+/// An option whose value has another form.
+pub(super) fn wrong_value(option: &Opt, value: &str, form: &str) -> CliError {
+    let value = sanitize::value(value);
+    CliError::Usage(format!("--{} {value}: {form} is needed", option.name))
+}
+
+fn utf8<'a>(name: &str, value: &'a OsStr) -> Result<&'a str, CliError> {
+    value.to_str().ok_or_else(|| {
+        let shown = sanitize::value(&value.to_string_lossy());
+        CliError::Usage(format!("{name} {shown}: not UTF-8"))
     })
 }
 
-fn value(name: &str, args: &mut lexopt::Parser) -> Result<OsString, CliError> {
-    args.value().map_err(|_| CliError::Usage(format!("{name} needs a value")))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Colour {
+        Red,
+        Blue,
+    }
+
+    impl Words for Colour {
+        const WORDS: &'static [(&'static str, Self)] =
+            &[("red", Colour::Red), ("blue", Colour::Blue)];
+    }
+
+    const COLOUR: Opt = Opt::word::<Colour>("colour", "COLOUR", "the colour").short('c');
+    const LINE: Opt = Opt::text("line", "N", "a line").repeatable();
+    const ALL: Opt = Opt::flag("all", "all of it");
+
+    static VERB: Verb = Verb {
+        name: "draw",
+        summary: "",
+        about: "",
+        usage: "",
+        operand: Some(Operand { placeholder: "WHAT", help: "" }),
+        groups: &[Group { title: "", options: &[COLOUR, LINE, ALL] }],
+        notes: "",
+        example: "",
+        run: |_, _| Ok(()),
+    };
+
+    fn given(line: &str) -> Result<Given, String> {
+        let mut args = lexopt::Parser::from_args(line.split(' ').filter(|word| !word.is_empty()));
+        let parsed = parse(&VERB, &mut args).map_err(|error| error.to_string())?;
+        parsed.ok_or_else(|| "help".to_owned())
+    }
+
+    #[test]
+    fn every_way_to_write_an_option_is_the_same() {
+        for line in ["--colour blue", "--colour=blue", "-c blue", "-cblue", "-c=blue"] {
+            let given = given(line).unwrap();
+            assert_eq!(given.word::<Colour>(&COLOUR).unwrap(), Some(Colour::Blue), "{line}");
+            assert!(!given.has(&ALL), "{line}");
+        }
+        let given = given("--line 1 it --line 2 --all").unwrap();
+        assert_eq!(given.all_parsed::<u8>(&LINE, "a number").unwrap(), [1, 2]);
+        assert_eq!(given.operand().unwrap(), Some("it"));
+        assert_eq!(given.first_of(&[ALL, LINE]), Some("line"));
+    }
+
+    #[test]
+    fn wrong_usage_names_the_argument_and_what_is_needed() {
+        for (line, part) in [
+            ("--color red", "no option --color, did you mean --colour?"),
+            ("--other", "no option --other"),
+            ("-x", "no option -x"),
+            ("--colour", "--colour needs a value: COLOUR"),
+            ("--colour=", "--colour is empty: COLOUR is needed"),
+            ("-c red -c blue", "--colour is given more than once"),
+            ("one two", "one WHAT is enough: \"two\" is too many"),
+            ("--help", "help"),
+            ("-h", "help"),
+        ] {
+            let error = given(line).unwrap_err();
+            assert!(error.contains(part), "{line}: {error}");
+        }
+        let given = given("--colour green --line x").unwrap();
+        let error = given.word::<Colour>(&COLOUR).unwrap_err().to_string();
+        assert_eq!(error, "--colour green: one of red, blue is needed");
+        let error = given.parsed::<u8>(&LINE, "a number").unwrap_err().to_string();
+        assert_eq!(error, "--line x: a number is needed");
+    }
 }

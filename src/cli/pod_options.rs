@@ -10,28 +10,37 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
-use super::{CliError, options};
+use super::CliError;
+use super::options::{self, Given, Opt};
 use crate::config::{Entry, RawConf};
 use crate::pod::{AddressSource, Annotations, PodAddresses, PodFacts, PodUid};
 use crate::policy::{self, Decision, Volumes};
 
-/// The part of the verbs' help about these options.
-macro_rules! help {
-    () => {
-        "  --config FILE      settings, a conflist with our entry, or a MeshConfig as
-                     kubectl prints it in JSON; - is standard input (defaults)
-  --namespace NS     the pod's namespace (default)
-  --annotation K=V   an annotation of the pod; a K without a slash gets the
-                     setting annotationPrefix. May be given again
-  --pod-ip IP        the pod's address, for localProxyMode PodIP; one per family
-  --no-sidecar       the kubelet has mounted none of the sidecar's volumes into
-                     the pod (otherwise it has)
-"
-    };
-}
-pub(super) use help;
+const CONFIG: Opt = Opt::file(
+    "config",
+    "settings, a conflist with our entry, or a MeshConfig as kubectl prints it in JSON; - is \
+     standard input (defaults)",
+);
+const NAMESPACE: Opt = Opt::text("namespace", "NS", "the pod's namespace (default)");
+const ANNOTATION: Opt = Opt::text(
+    "annotation",
+    "K=V",
+    "an annotation of the pod; a K without a slash gets the setting annotationPrefix. May be \
+     given again",
+)
+.repeatable();
+const POD_IP: Opt =
+    Opt::text("pod-ip", "IP", "the pod's address, for localProxyMode PodIP; one per family")
+        .repeatable();
+const NO_SIDECAR: Opt = Opt::flag(
+    "no-sidecar",
+    "the kubelet has mounted none of the sidecar's volumes into the pod (otherwise it has)",
+);
 
-/// A pod in the options' words.
+/// The options that describe a planned pod.
+pub(super) const OPTIONS: &[Opt] = &[CONFIG, NAMESPACE, ANNOTATION, POD_IP, NO_SIDECAR];
+
+/// A pod as the options describe it.
 #[derive(Debug)]
 pub(super) struct PodOptions {
     config: Option<PathBuf>,
@@ -39,8 +48,6 @@ pub(super) struct PodOptions {
     annotations: Vec<(String, String)>,
     addresses: PodAddresses,
     sidecar: bool,
-    /// The first of these options that was given.
-    given: Option<String>,
 }
 
 /// What a pod would get.
@@ -52,39 +59,29 @@ pub(super) struct Decided {
     pub(super) warnings: Vec<String>,
 }
 
-impl Default for PodOptions {
-    fn default() -> Self {
-        PodOptions {
-            config: None,
-            namespace: "default".to_owned(),
-            annotations: Vec::new(),
-            addresses: PodAddresses::default(),
-            sidecar: true,
-            given: None,
-        }
-    }
-}
-
 impl PodOptions {
-    /// Takes an option, if it is one of these.
-    pub(super) fn take(&mut self, name: &str, args: &mut lexopt::Parser) -> Result<bool, CliError> {
-        match name {
-            "--config" => self.config = Some(options::path(name, args)?),
-            "--namespace" => self.namespace = options::text(name, args)?,
-            "--annotation" => {
-                let text = options::text(name, args)?;
-                let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.is_empty())
-                else {
-                    return Err(CliError::Usage(format!("{name} {text}: KEY=VALUE is needed")));
-                };
-                self.annotations.push((key.to_owned(), value.to_owned()));
-            }
-            "--pod-ip" => self.add_address(options::parsed(name, "an IP address", args)?)?,
-            "--no-sidecar" => self.sidecar = false,
-            _ => return Ok(false),
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// Wrong usage.
+    pub(super) fn new(given: &Given) -> Result<Self, CliError> {
+        let annotation = |text: &str| {
+            let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
+            let parts = parts.ok_or_else(|| options::wrong_value(&ANNOTATION, text, "KEY=VALUE"));
+            parts.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        };
+        let annotations = given.texts(&ANNOTATION).map(|text| annotation(text?));
+        let mut pod = PodOptions {
+            config: given.path(&CONFIG),
+            namespace: given.text(&NAMESPACE)?.unwrap_or("default").to_owned(),
+            annotations: annotations.collect::<Result<_, _>>()?,
+            addresses: PodAddresses::default(),
+            sidecar: !given.has(&NO_SIDECAR),
+        };
+        for address in given.all_parsed(&POD_IP, "an IP address")? {
+            pod.add_address(address)?;
         }
-        self.given.get_or_insert_with(|| name.to_owned());
-        Ok(true)
+        Ok(pod)
     }
 
     fn add_address(&mut self, address: IpAddr) -> Result<(), CliError> {
@@ -98,11 +95,6 @@ impl PodOptions {
                 "--pod-ip {before} and {address}: one address per family is taken"
             ))),
         }
-    }
-
-    /// The first of these options that was given.
-    pub(super) fn given(&self) -> Option<&str> {
-        self.given.as_deref()
     }
 
     /// Whether the address is the pod's own.

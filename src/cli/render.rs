@@ -4,34 +4,40 @@ use std::io::Write;
 
 use serde_json::json;
 
+use super::options::{Given, Group, Opt, Verb, Words};
+use super::outcome::{Because, Outcome};
 use super::pod_options::{self, Decided, PodOptions};
-use super::{CliError, json, mermaid, options, view};
+use super::tables::{self, Counters};
+use super::{CliError, json, mermaid};
 use crate::policy::Decision;
 use crate::ruleset::{self, Family, Ruleset, text};
+use crate::sanitize;
 
-const HELP: &str = concat!(
-    "\
-Prints the rules that a pod would get, and touches nothing.
+const FAMILY: Opt =
+    Opt::word::<Family>("family", "FAMILY", "ip or ip6: the rules of one family only");
+const OUTPUT: Opt = Opt::word::<Format>(
+    "output",
+    "FORMAT",
+    "nft (default): nft -f loads it\niptables: the commands of OSM's init container, in the form \
+     that iptables-restore loads. Rules for IPv6 follow as comments; ip6tables-restore loads them \
+     with --family ip6\njson: for programs\nmermaid: a picture",
+)
+.short('o');
 
-Usage: osm-cni render [OPTION]...
-
-",
-    pod_options::help!(),
-    "  --family FAMILY    ip or ip6: the rules of one family only
-  -o FORMAT          nft (default): nft -f loads it
-                     iptables: the commands of OSM's init container, in the form
-                     that iptables-restore loads. Rules for IPv6 follow as
-                     comments; ip6tables-restore loads them with --family ip6
-                     json: for programs
-                     mermaid: a picture
-  -h, --help         print this
-
-A pod that is left alone has no rules: the output says why.
-
-Example:
-  osm-cni render --annotation outbound-port-exclusion-list=8080 -o iptables
-"
-);
+pub(super) static VERB: Verb = Verb {
+    name: "render",
+    summary: "the rules that a pod would get",
+    about: "Prints the rules that a pod would get, and changes nothing.",
+    usage: "[OPTION]...",
+    operand: None,
+    groups: &[
+        Group { title: "", options: pod_options::OPTIONS },
+        Group { title: "", options: &[FAMILY, OUTPUT] },
+    ],
+    notes: "A pod that is left alone has no rules: the output says why.",
+    example: "osm-cni render --annotation outbound-port-exclusion-list=8080 -o iptables",
+    run,
+};
 
 #[derive(Debug, Clone, Copy)]
 enum Format {
@@ -41,66 +47,53 @@ enum Format {
     Mermaid,
 }
 
-const FORMATS: [(&str, Format); 4] = [
-    ("nft", Format::Nft),
-    ("iptables", Format::Iptables),
-    ("json", Format::Json),
-    ("mermaid", Format::Mermaid),
-];
-
-/// Runs the command with what follows its name.
-pub(super) fn run(args: &mut lexopt::Parser, mut out: &mut dyn Write) -> Result<(), CliError> {
-    let mut pod = PodOptions::default();
-    let mut format = Format::Nft;
-    let mut family = None;
-    while let Some(name) = options::next(args)? {
-        match name.as_str() {
-            "--help" => return Ok(out.write_all(HELP.as_bytes())?),
-            "--output" => format = options::one_of("-o", &FORMATS, args)?,
-            "--family" => {
-                let words = [("ip", Family::Ip), ("ip6", Family::Ip6)];
-                family = Some(options::one_of(&name, &words, args)?);
-            }
-            name if pod.take(name, args)? => {}
-            name => return Err(options::unknown(name)),
-        }
-    }
-    let Decided { decision, warnings } = pod.decide()?;
-    super::warn(&warnings);
-    let (policy, because) = match &decision {
-        Decision::Redirect { policy, because, .. } => (policy, because),
-        Decision::Leave(reason) => return leave(format, &reason.to_string(), reason.word(), out),
-    };
-    let mut ruleset = ruleset::build(policy, None);
-    ruleset.tables.retain(|table| family.is_none_or(|family| table.family == family));
-    match format {
-        Format::Nft => text::nft(&ruleset, &mut out)?,
-        Format::Iptables => iptables(&ruleset, family, out)?,
-        Format::Mermaid => mermaid::print(&view::of_ruleset(&ruleset), out)?,
-        Format::Json => {
-            let document = json!({
-                "decision": "redirect",
-                "reason": because.to_string(),
-                "reasonWord": because.word(),
-                "warnings": warnings,
-                "tables": json::tables(&view::of_ruleset(&ruleset)),
-            });
-            json::print(&document, out)?;
-        }
-    }
-    Ok(())
+impl Words for Format {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("nft", Format::Nft),
+        ("iptables", Format::Iptables),
+        ("json", Format::Json),
+        ("mermaid", Format::Mermaid),
+    ];
 }
 
-fn leave(format: Format, reason: &str, word: &str, out: &mut dyn Write) -> Result<(), CliError> {
-    match format {
-        Format::Nft | Format::Iptables => writeln!(out, "# no rules: {reason}")?,
-        Format::Mermaid => mermaid::nothing(reason, out)?,
-        Format::Json => {
-            let document = json!({"decision": "leave", "reason": reason, "reasonWord": word});
-            json::print(&document, out)?;
+impl Words for Family {
+    const WORDS: &'static [(&'static str, Self)] = &[("ip", Family::Ip), ("ip6", Family::Ip6)];
+}
+
+fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
+    let pod = PodOptions::new(given)?;
+    let format = given.word(&OUTPUT)?.unwrap_or(Format::Nft);
+    let family: Option<Family> = given.word(&FAMILY)?;
+    let Decided { decision, warnings } = pod.decide()?;
+    super::warn(&warnings);
+    let outcome = Outcome::from(&decision);
+    let mut ruleset = match &decision {
+        Decision::Redirect { policy, .. } => ruleset::build(policy, None),
+        Decision::Leave(_) => Ruleset::default(),
+    };
+    ruleset.tables.retain(|table| family.is_none_or(|family| table.family == family));
+    match (format, &outcome) {
+        (Format::Json, _) => {
+            let mut document = json!({});
+            for (field, value) in Outcome::fields(Some(&outcome)) {
+                document[field] = value;
+            }
+            document["warnings"] = json!(warnings);
+            document["tables"] = json::tables(&tables::planned(&ruleset).tables, Counters::Hidden);
+            json::print(&document, out)
+        }
+        (Format::Nft | Format::Iptables, Outcome::Leave(Because { reason, .. })) => {
+            Ok(writeln!(out, "# no rules: {}", sanitize::printable(reason))?)
+        }
+        (Format::Mermaid, Outcome::Leave(Because { reason, .. })) => {
+            Ok(mermaid::nothing(reason, out)?)
+        }
+        (Format::Nft, _) => Ok(text::nft(&ruleset, out)?),
+        (Format::Iptables, _) => iptables(&ruleset, family, out),
+        (Format::Mermaid, _) => {
+            Ok(mermaid::print(&tables::planned(&ruleset).tables, Counters::Hidden, out)?)
         }
     }
-    Ok(())
 }
 
 /// One program loads one family. Without `--family` it is IPv4's; IPv6's rules
@@ -108,17 +101,17 @@ fn leave(format: Format, reason: &str, word: &str, out: &mut dyn Write) -> Resul
 fn iptables(
     ruleset: &Ruleset,
     family: Option<Family>,
-    mut out: &mut dyn Write,
+    out: &mut impl Write,
 ) -> Result<(), CliError> {
     if let Some(family) = family {
-        return Ok(text::iptables(ruleset, family, &mut out)?);
+        return Ok(text::iptables(ruleset, family, out)?);
     }
-    text::iptables(ruleset, Family::Ip, &mut out)?;
-    let mut sixth = Vec::new();
-    text::iptables(ruleset, Family::Ip6, &mut sixth)?;
-    if !sixth.is_empty() {
+    text::iptables(ruleset, Family::Ip, out)?;
+    let mut ipv6 = Vec::new();
+    text::iptables(ruleset, Family::Ip6, &mut ipv6)?;
+    if !ipv6.is_empty() {
         writeln!(out, "# For ip6tables-restore; --family ip6 prints it without the #:")?;
-        for line in String::from_utf8_lossy(&sixth).lines() {
+        for line in String::from_utf8_lossy(&ipv6).lines() {
             writeln!(out, "# {line}")?;
         }
     }

@@ -1,35 +1,48 @@
 //! `osm-cni validate`: in a pod, without any privilege, proves that outbound
-//! traffic is captured. It listens where the proxy will, connects to an address
-//! that nobody has, and wants its own random token back.
+//! traffic is captured: it listens where the proxy will, connects to a target
+//! that the rules redirect, and looks whether its own connection arrives.
+//!
+//! Opens sockets in the pod it runs in.
 
-use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{CliError, options};
+use super::CliError;
+use super::options::{self, Given, Group, Opt, Verb};
+use super::period::{self, Period};
+use crate::config::profile::PROFILES;
+use crate::ruleset::PROBE;
 
-const HELP: &str = "\
-Proves, inside a pod and without any privilege, that outbound traffic is
-captured: listens on the proxy's outbound port, connects to an address that
-nobody has, and wants its own random token back. Meant for an init container,
-since it must run before the proxy takes the port, and under another uid.
+const LISTEN: Opt = Opt::text("listen", "PORT", "the proxy's outbound port (15001)");
+const TARGET: Opt = Opt::text(
+    "target",
+    "IP:PORT",
+    "connect there instead, for pods whose rules are OSM's own: an address that a list excludes \
+     is not captured. May be given again; one that is captured is enough",
+)
+.repeatable();
+const TIMEOUT: Opt = Opt::text("timeout", "TIME", "how long to try at most: 10s, 500ms (10s)");
 
-Usage: osm-cni validate [OPTION]...
-
-  --listen PORT     the proxy's outbound port (15001)
-  --target IP:PORT  where to connect to (192.0.2.1:80, which nobody has); with
-                    an inclusion list one in it, and none that is excluded
-  --timeout TIME    how long to wait at most: 10s, 500ms (10s)
-  -h, --help        print this
-
-Exit code 0: captured. 95: not captured, and one sentence why. The inbound side
-can't be seen from inside a pod: its own connections do not pass PREROUTING.
-
-Example:
-  osm-cni validate --timeout 5s
-";
+pub(super) static VERB: Verb = Verb {
+    name: "validate",
+    summary: "prove that a pod's outbound traffic is captured",
+    about: "Proves, inside a pod and without any privilege, that outbound traffic is captured: \
+            listens on the proxy's outbound port, connects to 127.0.2.1:15099, which every \
+            ruleset of osm-cni redirects to that port, and wants its own connection to arrive \
+            there. No list, no route and no other host can change the answer. Meant for an init \
+            container, since it must run before the proxy takes the port, and under another uid.",
+    usage: "[OPTION]...",
+    operand: None,
+    groups: &[Group { title: "", options: &[LISTEN, TARGET, TIMEOUT] }],
+    notes: "Exit code 0: captured. 95: not captured; what was tried, the usual causes and the \
+            command that helps are printed. It tries again until the time is over, so that a pod \
+            can be repaired meanwhile.\n\nThe inbound side can't be seen from inside a pod: its \
+            own connections do not pass PREROUTING.",
+    example: "osm-cni validate --timeout 5s",
+    run,
+};
 
 /// The exit code of a pod whose traffic is not captured.
 const NOT_CAPTURED: u8 = 95;
@@ -37,193 +50,197 @@ const NOT_CAPTURED: u8 = 95;
 /// Bytes of a token.
 const TOKEN: usize = 16;
 
-/// How long to rest between two looks at the listening socket.
+/// How long to wait between two looks at the listening socket.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// How long to wait before all targets are tried again.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// How long a connection that was made may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(2);
+
 /// What is tried.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Trial {
     listen: u16,
-    target: SocketAddr,
-    timeout: Duration,
+    targets: Vec<SocketAddr>,
+    timeout: Period,
 }
 
 /// Why a pod's traffic is not known to be captured.
 #[derive(Debug, thiserror::Error)]
 enum NotCaptured {
     #[error(
-        "port {0} is taken: another process listens there. Run this before the proxy starts, in an init container"
+        "port {0} is taken: another process listens there; run this before the proxy starts, in an init container"
     )]
     PortTaken(u16),
     #[error("cannot listen on port {0}: {1}")]
     Listen(u16, io::Error),
     #[error("cannot make a token: {0}")]
     Token(io::Error),
-    #[error(
-        "{0} can't be reached at all ({1}), and redirection comes after routing: the pod needs a route, or --target an address that has one"
-    )]
+    #[error("{0} cannot be reached: {1}; redirection needs a route")]
     NoRoute(SocketAddr, io::Error),
-    #[error(
-        "not captured: no answer to a connection to {target} within {within}. There is no rule in this pod that sends it to port {listen}"
-    )]
-    Silence { target: SocketAddr, within: Period, listen: u16 },
-    #[error(
-        "not captured: a connection to {target} was refused ({error}). There is no rule in this pod that sends it to port {listen}"
-    )]
-    Refused { target: SocketAddr, listen: u16, error: io::Error },
-    #[error(
-        "not captured: something else answered at {0}. Is there another proxy, or does somebody have that address?"
-    )]
+    #[error("no answer from {0}")]
+    Silence(SocketAddr),
+    #[error("{0} refused the connection: {1}")]
+    Refused(SocketAddr, io::Error),
+    #[error("something else answered at {0}")]
     Another(SocketAddr),
 }
 
-/// A time as people write it.
-#[derive(Debug, Clone, Copy)]
-struct Period(Duration);
-
-impl fmt::Display for Period {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.subsec_millis() {
-            0 => write!(f, "{}s", self.0.as_secs()),
-            _ => write!(f, "{}ms", self.0.as_millis()),
-        }
+impl NotCaptured {
+    /// Whether nothing was tried at all, since a socket or a token is missing.
+    fn is_local(&self) -> bool {
+        use NotCaptured::{Listen, PortTaken, Token};
+        matches!(self, PortTaken(_) | Listen(..) | Token(_))
     }
 }
 
-/// Runs the command with what follows its name.
-pub(super) fn run(args: &mut lexopt::Parser, out: &mut dyn Write) -> Result<(), CliError> {
-    let mut trial = Trial {
-        listen: 15001,
-        target: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 80)),
-        timeout: Duration::from_secs(10),
-    };
-    while let Some(name) = options::next(args)? {
-        match name.as_str() {
-            "--help" => return Ok(out.write_all(HELP.as_bytes())?),
-            "--listen" => trial.listen = options::parsed(&name, "a port", args)?,
-            "--target" => trial.target = options::parsed(&name, "IP:PORT", args)?,
-            "--timeout" => {
-                let text = options::text(&name, args)?;
-                trial.timeout = period(&text).ok_or_else(|| {
-                    CliError::Usage(format!("{name} {text}: a time like 10s or 500ms is needed"))
-                })?;
-            }
-            name => return Err(options::unknown(name)),
-        }
-    }
-    let Trial { listen, target, .. } = trial;
-    if listen == 0 || target.port() == 0 {
-        return Err(CliError::Usage("port 0 is none".to_owned()));
-    }
-    if target.ip().is_loopback() || target.ip().is_unspecified() {
-        return Err(CliError::Usage(format!(
-            "--target {target}: what stays inside the pod is never captured"
-        )));
-    }
-    attempt(trial).map_err(|why| CliError::Exit { code: NOT_CAPTURED, message: sentence(&why) })?;
+fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
+    let trial = Trial::new(given)?;
+    let target = trial.attempt().map_err(|tried| CliError::Exit {
+        code: NOT_CAPTURED,
+        message: trial.message(&tried),
+        hints: trial.hints(&tried),
+    })?;
+    let listen = trial.listen;
     writeln!(out, "captured: a connection to {target} arrived at port {listen} of this pod.")?;
     writeln!(out, "The inbound side can't be seen from inside a pod; osm-cni inspect shows it.")?;
     Ok(())
 }
 
-/// Under the proxy's own uid nothing is captured, rules or not.
-fn sentence(why: &NotCaptured) -> String {
-    const PROXY: u32 = 1500;
-    let as_proxy = nix::unistd::geteuid().as_raw() == PROXY;
-    match why {
-        NotCaptured::Silence { .. } | NotCaptured::Refused { .. } if as_proxy => {
-            format!("{why}, or none for uid {PROXY}, which is the proxy's")
+impl Trial {
+    fn new(given: &Given) -> Result<Self, CliError> {
+        let listen = given.parsed(&LISTEN, "a port")?.unwrap_or(15001);
+        if listen == 0 {
+            return Err(options::wrong_value(&LISTEN, "0", "a port from 1 to 65535"));
         }
-        _ => why.to_string(),
+        let mut targets: Vec<SocketAddr> = given.all_parsed(&TARGET, "IP:PORT")?;
+        for target in &targets {
+            let inside = target.ip().is_loopback() || target.ip().is_unspecified();
+            if target.port() == 0 || inside && *target != PROBE.into() {
+                let form = "an address outside of the pod, with a port from 1 to 65535,";
+                return Err(options::wrong_value(&TARGET, &target.to_string(), form));
+            }
+        }
+        if targets.is_empty() {
+            targets.push(PROBE.into());
+        }
+        let timeout = given.parsed(&TIMEOUT, period::FORM)?.unwrap_or(Period::seconds(10));
+        Ok(Trial { listen, targets, timeout })
+    }
+
+    /// Tries all targets again and again until one is captured; otherwise the
+    /// last failure of each.
+    fn attempt(&self) -> Result<SocketAddr, Vec<NotCaptured>> {
+        let deadline = Instant::now() + self.timeout.0;
+        loop {
+            let mut tried = Vec::new();
+            for (index, target) in self.targets.iter().enumerate() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let share = left / (self.targets.len() - index) as u32;
+                match connect(self.listen, *target, Instant::now() + share.max(PAUSE)) {
+                    Ok(()) => return Ok(*target),
+                    Err(why) => tried.push(why),
+                }
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if tried.iter().all(NotCaptured::is_local) || left.is_zero() {
+                return Err(tried);
+            }
+            thread::sleep(left.min(RETRY));
+        }
+    }
+
+    fn message(&self, tried: &[NotCaptured]) -> String {
+        if let Some(why) = tried.iter().find(|why| why.is_local()) {
+            return why.to_string();
+        }
+        let tried: Vec<_> = tried.iter().map(ToString::to_string).collect();
+        let Trial { timeout, listen, .. } = self;
+        format!(
+            "not captured within {timeout}: {}; no rule of this pod sent a connection to port {listen}",
+            tried.join("; ")
+        )
+    }
+
+    fn hints(&self, tried: &[NotCaptured]) -> Vec<String> {
+        if tried.iter().any(NotCaptured::is_local) {
+            return Vec::new();
+        }
+        let mut hints = Vec::new();
+        let uid = nix::unistd::geteuid().as_raw();
+        if let Some(profile) = PROFILES.iter().find(|profile| profile.proxy.uid == uid) {
+            hints.push(format!(
+                "this process has uid {uid}, the uid of the proxy of {}, whose connections are never captured",
+                profile.title
+            ));
+        }
+        hints.push(
+            "usual causes: the pod is older than osm-cni on its node, or no sidecar was injected \
+             into it; delete the pod, so that it is recreated"
+                .to_owned(),
+        );
+        hints.push(
+            "on its node, osm-cni inspect NS/NAME shows what the pod has, and osm-cni audit all \
+             pods around the mesh"
+                .to_owned(),
+        );
+        hints
     }
 }
 
-/// From a millisecond up to an hour.
-fn period(text: &str) -> Option<Duration> {
-    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let number: u64 = digits.parse().ok()?;
-    let milliseconds = match &text[digits.len()..] {
-        "ms" => number,
-        "s" | "" => number.checked_mul(1_000)?,
-        "m" => number.checked_mul(60_000)?,
-        _ => return None,
-    };
-    (1..=3_600_000).contains(&milliseconds).then(|| Duration::from_millis(milliseconds))
-}
-
-fn attempt(trial: Trial) -> Result<(), NotCaptured> {
-    let deadline = Instant::now() + trial.timeout;
-    let token = token().map_err(NotCaptured::Token)?;
-    let any: IpAddr = match trial.target {
+/// Connects to the target, and looks whether this very connection arrives at
+/// our own port: its other end has the address of our socket, and it carries a
+/// random token.
+fn connect(listen: u16, target: SocketAddr, deadline: Instant) -> Result<(), NotCaptured> {
+    let any: IpAddr = match target {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let listener = TcpListener::bind((any, trial.listen)).map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => NotCaptured::PortTaken(trial.listen),
-        _ => NotCaptured::Listen(trial.listen, error),
+    let listener = TcpListener::bind((any, listen)).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => NotCaptured::PortTaken(listen),
+        _ => NotCaptured::Listen(listen, error),
     })?;
-    listener.set_nonblocking(true).map_err(|error| NotCaptured::Listen(trial.listen, error))?;
-    thread::spawn(move || answer(&listener, &token, deadline));
-    let heard = connect(trial, deadline)?;
-    if heard == token { Ok(()) } else { Err(NotCaptured::Another(trial.target)) }
+    listener.set_nonblocking(true).map_err(|error| NotCaptured::Listen(listen, error))?;
+    let left = deadline.saturating_duration_since(Instant::now()).max(PAUSE);
+    let mut client =
+        TcpStream::connect_timeout(&target, left).map_err(|error| match error.kind() {
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => NotCaptured::Silence(target),
+            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => {
+                NotCaptured::NoRoute(target, error)
+            }
+            _ => NotCaptured::Refused(target, error),
+        })?;
+    let another = |_| NotCaptured::Another(target);
+    let own = client.local_addr().map_err(another)?;
+    let until = deadline.min(Instant::now() + ARRIVAL);
+    let mut server = accept(&listener, own, until).ok_or(NotCaptured::Another(target))?;
+    let token = token().map_err(NotCaptured::Token)?;
+    server.write_all(&token).map_err(another)?;
+    let mut heard = [0; TOKEN];
+    client.set_read_timeout(Some(ARRIVAL)).map_err(another)?;
+    client.read_exact(&mut heard).map_err(another)?;
+    if heard == token { Ok(()) } else { Err(NotCaptured::Another(target)) }
+}
+
+/// The connection whose other end is this socket; others are closed.
+fn accept(listener: &TcpListener, peer: SocketAddr, deadline: Instant) -> Option<TcpStream> {
+    loop {
+        match listener.accept() {
+            Ok((stream, from)) if from == peer => {
+                stream.set_nonblocking(false).ok()?;
+                return Some(stream);
+            }
+            Ok(_) => {}
+            Err(_) if Instant::now() < deadline => thread::sleep(PAUSE),
+            Err(_) => return None,
+        }
+    }
 }
 
 fn token() -> io::Result<[u8; TOKEN]> {
     let mut token = [0; TOKEN];
     std::fs::File::open("/dev/urandom")?.read_exact(&mut token)?;
     Ok(token)
-}
-
-/// Hands the token to whoever connects, until the time is over. The process
-/// ends before, if all goes well.
-fn answer(listener: &TcpListener, token: &[u8], deadline: Instant) {
-    while Instant::now() < deadline {
-        match listener.accept() {
-            // Whoever does not want it need not have it.
-            Ok((mut stream, _)) => drop(stream.write_all(token)),
-            Err(_) => thread::sleep(PAUSE),
-        }
-    }
-}
-
-/// Connects to the target and reads as much as a token is long. What answers
-/// otherwise gives fewer bytes or others.
-fn connect(trial: Trial, deadline: Instant) -> Result<[u8; TOKEN], NotCaptured> {
-    let Trial { listen, target, timeout } = trial;
-    let silence = || NotCaptured::Silence { target, within: Period(timeout), listen };
-    let left = || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-    let mut stream =
-        TcpStream::connect_timeout(&target, left()).map_err(|error| match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => silence(),
-            ErrorKind::NetworkUnreachable => NotCaptured::NoRoute(target, error),
-            _ => NotCaptured::Refused { target, listen, error },
-        })?;
-    let mut heard = [0; TOKEN];
-    let mut length = 0;
-    while length < TOKEN {
-        let read =
-            stream.set_read_timeout(Some(left())).and_then(|()| stream.read(&mut heard[length..]));
-        match read {
-            Ok(0) | Err(_) => return Err(NotCaptured::Another(target)),
-            Ok(more) => length += more,
-        }
-    }
-    Ok(heard)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_bounded() {
-        let ms = |text| period(text).map(|it| it.as_millis());
-        assert_eq!(ms("10s"), Some(10_000));
-        assert_eq!(ms("10"), Some(10_000));
-        assert_eq!(ms("500ms"), Some(500));
-        assert_eq!(ms("1m"), Some(60_000));
-        for wrong in ["", "0", "-1s", "61m", "1h", "s", "18446744073709551615m"] {
-            assert_eq!(period(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -106,8 +106,10 @@ fn a_pod_that_is_there_is_explained_from_the_kernel() {
             assert_eq!(kernel[field], thought[field], "{options}: {field}");
         }
     }
-    let decision = "redirected: sidecar volume envoy-bootstrap-config-volume is mounted";
-    assert_eq!(there("--direction inbound --dst 10.88.0.6:80")["decision"], decision);
+    let decided = there("--direction inbound --dst 10.88.0.6:80");
+    assert_eq!(decided["decision"], "redirect");
+    assert_eq!(decided["reason"], "sidecar volume envoy-bootstrap-config-volume is mounted");
+    assert_eq!(decided["reasonWord"], "sidecar-volume");
     // The pod's own address is known without being told.
     let own = there("--direction outbound --dst 10.88.0.6:80");
     assert_eq!(own["connection"]["interface"], "lo");

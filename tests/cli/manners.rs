@@ -9,7 +9,8 @@ use super::{argument, finish, osm_cni, osm_cni_line, settings};
 use crate::support::host;
 use crate::support::program::under_test;
 
-const VERBS: [&str; 4] = ["inspect", "render", "explain", "validate"];
+const VERBS: [&str; 8] =
+    ["install", "uninstall", "inspect", "render", "explain", "validate", "wait", "completion"];
 
 /// The lines of a help text's example, each one command.
 fn examples(help: &str) -> Vec<String> {
@@ -22,7 +23,7 @@ fn examples(help: &str) -> Vec<String> {
 fn the_examples_in_the_help_work() {
     let node = Node::new("test", "web");
     node.add(&document(), &json!({}));
-    for verb in VERBS {
+    for verb in ["inspect", "render", "explain", "validate"] {
         let help = osm_cni(&[verb, "--help"]);
         let examples = examples(help.ok());
         assert!(!examples.is_empty(), "{verb}");
@@ -31,9 +32,67 @@ fn the_examples_in_the_help_work() {
             assert_eq!(words[..2], ["osm-cni", verb], "{example}");
             assert!(!node.run(&words).ok().is_empty(), "{example}");
         }
-        assert_eq!(help.ok(), osm_cni(&[verb, "-h"]).ok());
         assert!(help.ok().lines().all(|line| !line.starts_with('-')), "indented: {}", help.ok());
     }
+}
+
+#[test]
+fn help_and_version_are_options_and_commands() {
+    for verb in VERBS {
+        let help = osm_cni(&[verb, "--help"]);
+        assert!(help.ok().contains(&format!("\nUsage: osm-cni {verb}")), "{help:?}");
+        for other in [&[verb, "-h"][..], &["help", verb], &[verb, "--help", "--check"]] {
+            assert_eq!(osm_cni(other).ok(), help.ok(), "{other:?}");
+        }
+    }
+    for all in [&["-h"][..], &["help"], &["help", "--help"]] {
+        assert_eq!(osm_cni(all).ok(), osm_cni(&["--help"]).ok(), "{all:?}");
+    }
+    let version = format!("osm-cni {}\n", env!("CARGO_PKG_VERSION"));
+    for version_too in ["--version", "-V", "version"] {
+        assert_eq!(osm_cni(&[version_too]).ok(), version);
+    }
+}
+
+#[test]
+fn a_mistyped_word_points_to_the_near_one_and_to_the_help_that_has_it() {
+    for (line, near, help) in [
+        ("inspct", "did you mean inspect?", "try: osm-cni --help"),
+        ("help isntall", "did you mean install?", "try: osm-cni --help"),
+        ("instal --check", "did you mean install?", "try: osm-cni --help"),
+        ("install --cheek", "did you mean --check?", "try: osm-cni install --help"),
+        ("uninstall --stat", "did you mean --stay?", "try: osm-cni uninstall --help"),
+        ("render --anotation a=b", "did you mean --annotation?", "try: osm-cni render --help"),
+        ("explain --dts 1.1.1.1:1", "did you mean --dst?", "try: osm-cni explain --help"),
+        ("wait --prot 1", "did you mean --port?", "try: osm-cni wait --help"),
+    ] {
+        let run = osm_cni_line(line);
+        assert!(run.failed(2).contains(near), "{line}: {}", run.stderr);
+        assert_eq!(run.stderr.lines().last(), Some(help), "{line}: {}", run.stderr);
+    }
+    assert!(!osm_cni_line("frobnicate").failed(2).contains("did you mean"));
+}
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    host::require(&["bash"]);
+    let script = settings(osm_cni(&["completion"]).ok());
+    let complete = |line: &str| {
+        let words: Vec<_> = line.split(' ').collect();
+        let bash = format!(
+            "source {}; COMP_WORDS=({}); COMP_CWORD={}; _osm_cni; echo ${{COMPREPLY[*]}}",
+            argument(script.path()),
+            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+            words.len() - 1
+        );
+        host::run(&["bash", "-c", &bash]).trim().to_owned()
+    };
+    assert_eq!(complete("osm-cni ins"), "install inspect");
+    assert_eq!(complete("osm-cni help wa"), "wait");
+    assert_eq!(complete("osm-cni install --con"), "--conf-dir --config --conf-name");
+    assert_eq!(complete("osm-cni render -o "), "nft iptables json mermaid");
+    assert_eq!(complete("osm-cni install --mode i"), "insert");
+    assert_eq!(complete("osm-cni install --bin-dir /usr/sha"), "/usr/share");
 }
 
 #[test]
@@ -46,10 +105,17 @@ fn wrong_usage_exits_2_and_says_what_is_wrong() {
         ("render --pod-ip x", "IP address"),
         ("render --pod-ip 10.0.0.1 --pod-ip 10.0.0.2", "one address per family"),
         ("render --config", "--config needs a value"),
-        ("inspect", "--pod, --netns or --pid is needed"),
+        ("inspect", "NS/NAME, --pod, --netns or --pid"),
         ("inspect --pod web", "NAMESPACE/NAME"),
         ("inspect --pid x", "the id of a process"),
         ("inspect --pid 1 --netns /run/netns/x", "only one of them"),
+        ("inspect test/web --pid 1", "only one of them"),
+        ("inspect test/web test/other", "is too many"),
+        ("render --family ip --family ip6", "more than once"),
+        ("install --once --check", "exclude each other"),
+        ("install --mode both", "one of own, insert"),
+        ("install --conf-name x.conf", "ends in .conflist"),
+        ("wait --port 0", "from 1 to 65535"),
         ("explain", "--direction is needed"),
         ("explain --direction inbound", "--dst is needed"),
         ("explain --netns /nonexistent", "--direction is needed"),
@@ -58,6 +124,7 @@ fn wrong_usage_exits_2_and_says_what_is_wrong() {
         ("explain --direction inbound --dst 10.0.0.1:80 --uid 1", "--uid"),
         ("explain --direction outbound --dst 10.0.0.1:80 --in-interface x", "--in-interface"),
         ("explain --pid 1 --namespace x --direction inbound --dst 10.0.0.1:80", "--namespace"),
+        ("explain a/b --namespace x --direction inbound --dst 10.0.0.1:80", "--namespace"),
         ("validate --timeout soon", "10s"),
         ("validate --target 192.0.2.1", "IP:PORT"),
     ] {

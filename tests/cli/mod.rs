@@ -7,6 +7,7 @@ mod manners;
 pub(crate) mod node;
 mod render;
 mod validate;
+mod wait;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

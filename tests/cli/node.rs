@@ -142,19 +142,25 @@ impl Node {
     /// what belongs there.
     pub(crate) fn run(&self, words: &[&str]) -> Run {
         let (_, arguments) = words.split_first().expect("osm-cni first");
-        if arguments.first() == Some(&"validate") {
-            return self.validate(&arguments[1..]);
+        if matches!(arguments.first(), Some(&("validate" | "wait"))) {
+            return self.run_in_pod(arguments);
         }
         let mut command = host::command(under_test());
         command.args(arguments).current_dir(self.root.path().join("home"));
-        if arguments.contains(&"--pod") && !arguments.contains(&"--host-root") {
+        let of_node = arguments.contains(&"--pod") || arguments.first() == Some(&"inspect");
+        if of_node && !arguments.contains(&"--host-root") {
             command.arg("--host-root").arg(self.root.path());
         }
         finish(&mut command)
     }
 
-    /// Runs it in the pod as nobody, without capabilities.
+    /// Runs `validate` in the pod as nobody, without capabilities.
     pub(crate) fn validate(&self, arguments: &[&str]) -> Run {
+        self.run_in_pod(&[&["validate"], arguments].concat())
+    }
+
+    /// Runs a command in the pod as nobody, without capabilities.
+    pub(crate) fn run_in_pod(&self, arguments: &[&str]) -> Run {
         // Where cargo builds is not everybody's to look into. Copied by a program:
         // a file that this process has open for writing, and so each child that
         // another test starts just then, could not be executed.
@@ -170,7 +176,7 @@ impl Node {
         command.arg(format!("--net={}", self.pod.path().display()));
         command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
         command.args(["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]);
-        finish(command.arg(copy).arg("validate").args(arguments))
+        finish(command.arg(copy).args(arguments))
     }
 
     /// Makes a connection from the pod, or from the world to the pod. It counts

@@ -1,0 +1,150 @@
+//! What the node knows of a pod besides its rules: the decision by the
+//! configuration of its ADD, and whether the node's settings are others today.
+//!
+//! Reads the kubelet's directory and today's configuration.
+
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::value::RawValue;
+
+use super::cache::{self, Cached, Config, Configuration};
+use super::host_root::HostRoot;
+use super::installed::InstalledPod;
+use super::outcome::Outcome;
+use crate::config::{Entry, RawConf};
+use crate::kubelet;
+use crate::pod::{AddressSource, Annotations, PodFacts, PodUid};
+use crate::policy::{self, Volumes};
+
+/// What is known.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// What was decided about the pod; none if that is not known.
+    pub(super) outcome: Option<Outcome>,
+    /// The settings of its ADD, and today's.
+    pub(super) settings: SettingsState,
+    /// The pod's annotations about redirection, as the runtime passed them.
+    pub(super) annotations: Vec<(String, String)>,
+}
+
+/// The settings of the ADD, and whether they are still today's.
+#[derive(Debug)]
+pub(super) enum SettingsState {
+    /// The cache does not say.
+    Unknown,
+    /// The configuration of the ADD has no entry of ours.
+    NoEntry,
+    /// The configuration of the ADD has an entry of ours.
+    Entry {
+        /// Its digest.
+        digest: String,
+        /// What the node's directory has now.
+        now: Option<Configuration>,
+    },
+}
+
+impl Facts {
+    /// Gathers what is known of the pod.
+    pub(super) fn of(pod: &InstalledPod) -> Self {
+        let none =
+            || Facts { outcome: None, settings: SettingsState::Unknown, annotations: Vec::new() };
+        let Some(cached) = &pod.cached else { return none() };
+        let (entry, settings) = match &cached.config {
+            Config::Unknown => (None, SettingsState::Unknown),
+            Config::WithoutEntry => (None, SettingsState::NoEntry),
+            Config::Entry(entry) => {
+                let now = cache::configuration(&pod.root);
+                (Some(entry), SettingsState::Entry { digest: entry.digest(), now })
+            }
+        };
+        let raw = entry.map(Entry::raw);
+        let prefix = match &raw {
+            Some(Ok(conf)) => prefix(conf),
+            _ => prefix(&RawConf::default()),
+        };
+        let outcome = raw.map(|raw| match raw {
+            Ok(conf) => decide(&conf, cached, &pod.root),
+            Err(error) => Outcome::Failed(error.to_string()),
+        });
+        Facts { outcome, settings, annotations: annotations(cached, prefix.as_deref()) }
+    }
+}
+
+/// What the settings' annotations begin with; none if that field is wrong.
+fn prefix(conf: &RawConf<'_>) -> Option<String> {
+    Some(format!("{}/", conf.selection().ok()?.annotation_prefix))
+}
+
+/// The annotations with this prefix; all without one.
+fn annotations(cached: &Cached, prefix: Option<&str>) -> Vec<(String, String)> {
+    let all = cached.annotations.iter().flatten();
+    let ours = all.filter(|(key, _)| prefix.is_none_or(|prefix| key.starts_with(prefix)));
+    let plain = |raw: &RawValue| {
+        serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
+    };
+    ours.map(|(key, value)| (key.clone(), plain(value))).collect()
+}
+
+/// What these settings decide about the pod, with the volumes that the kubelet
+/// has mounted now.
+fn decide(conf: &RawConf<'_>, cached: &Cached, root: &HostRoot) -> Outcome {
+    let annotations = match &cached.annotations {
+        None => Annotations::NotPassed,
+        Some(all) => {
+            Annotations::Passed(all.iter().map(|(key, value)| (key.clone(), &**value)).collect())
+        }
+    };
+    let pod = PodFacts::new(&cached.args, annotations, AddressSource::Known(cached.addresses));
+    let volumes =
+        |directory: &Path, uid: &PodUid, names: &[String]| volumes(root, directory, uid, names);
+    match policy::decide(conf, &pod, volumes) {
+        Ok(decision) => Outcome::from(&decision),
+        Err(error) => Outcome::Failed(error.to_string()),
+    }
+}
+
+/// The volumes below the kubelet's directory, which is opened inside of the
+/// node's root.
+fn volumes(root: &HostRoot, directory: &Path, uid: &PodUid, names: &[String]) -> Volumes {
+    match root.open_directory(directory) {
+        Ok(directory) => {
+            let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+            kubelet::volumes(&path, uid, names)
+        }
+        Err(_) => Volumes::Unknown,
+    }
+}
+
+impl SettingsState {
+    /// Whether they are others today; none if either is not known.
+    pub(super) fn changed(&self) -> Option<bool> {
+        match self {
+            SettingsState::Entry { digest, now: Some(now) } => Some(now.digest != *digest),
+            _ => None,
+        }
+    }
+
+    /// In words; none if nothing is known.
+    pub(super) fn words(&self) -> Option<String> {
+        Some(match self {
+            SettingsState::Unknown => return None,
+            SettingsState::NoEntry => {
+                "none: the configuration that this pod was made with has no entry of osm-cni"
+                    .to_owned()
+            }
+            SettingsState::Entry { digest, now: None } => {
+                format!("{digest} at its start; no configuration with osm-cni found today")
+            }
+            SettingsState::Entry { digest, now: Some(now) } if now.digest == *digest => {
+                format!("{digest}, as in {} today", now.path.display())
+            }
+            SettingsState::Entry { digest, now: Some(now) } => format!(
+                "{digest} at its start, but {} in {} today: they reach this pod when it is \
+                 recreated",
+                now.digest,
+                now.path.display()
+            ),
+        })
+    }
+}

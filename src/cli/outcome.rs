@@ -1,0 +1,69 @@
+//! What was decided about a pod, as all verbs print it.
+//!
+//! Pure.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::policy::Decision;
+
+/// A decision, for readers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// It is redirected, and why.
+    Redirect(Because),
+    /// It is left alone, and why.
+    Leave(Because),
+    /// No decision could be made: the error.
+    Failed(String),
+}
+
+/// Why something was decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Because {
+    /// In a sentence.
+    pub(super) reason: String,
+    /// In a word for programs.
+    pub(super) word: &'static str,
+}
+
+impl From<&Decision> for Outcome {
+    fn from(decision: &Decision) -> Self {
+        match decision {
+            Decision::Redirect { because, .. } => {
+                Outcome::Redirect(Because { reason: because.to_string(), word: because.word() })
+            }
+            Decision::Leave(reason) => {
+                Outcome::Leave(Because { reason: reason.to_string(), word: reason.word() })
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// The fields `decision`, `reason` and `reasonWord` of a document.
+    pub(super) fn fields(outcome: Option<&Outcome>) -> [(&'static str, Value); 3] {
+        let (decision, reason, word) = match outcome {
+            Some(Outcome::Redirect(because)) => {
+                (Some("redirect"), Some(&because.reason), Some(because.word))
+            }
+            Some(Outcome::Leave(because)) => {
+                (Some("leave"), Some(&because.reason), Some(because.word))
+            }
+            Some(Outcome::Failed(error)) => (Some("error"), Some(error), None),
+            None => (None, None, None),
+        };
+        [("decision", json!(decision)), ("reason", json!(reason)), ("reasonWord", json!(word))]
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Redirect(because) => write!(f, "redirected: {}", because.reason),
+            Outcome::Leave(because) => write!(f, "left alone: {}", because.reason),
+            Outcome::Failed(error) => write!(f, "none: {error}"),
+        }
+    }
+}
