@@ -222,7 +222,7 @@ impl Files {
 
     /// The rules of an ADD, as the bytes that set them and as nft lists them.
     fn what_add_sets(&self, add: &Program) -> io::Result<(Vec<u8>, Vec<u8>)> {
-        let spaces = Spaces::new(1)?;
+        let spaces = Spaces::new(1);
         add.run(&spaces.path(0))?;
         let space = Netns::open(&spaces.path(0)).map_err(io::Error::other)?;
         let kernel = space.run(NftSocket::open).map_err(io::Error::other)?;
@@ -234,7 +234,7 @@ impl Files {
         let list = || std::process::Command::new("nft").args(["list", "ruleset"]).output();
         let listed = space.run(list).map_err(io::Error::other)??;
         // the file loads as it is, at least in an empty namespace
-        let target = Spaces::new(1)?;
+        let target = Spaces::new(1);
         let text = String::from_utf8_lossy(&listed.stdout).into_owned();
         let target = Netns::open(&target.path(0)).map_err(io::Error::other)?;
         #[expect(clippy::disallowed_methods, reason = "nft is one of the tools measured")]

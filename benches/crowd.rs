@@ -29,7 +29,7 @@ pub(crate) struct Crowd {
 
 /// Runs the program once for each of the pods.
 pub(crate) fn run(name: &'static str, program: &Program, at_a_time: usize) -> io::Result<Crowd> {
-    let spaces = Spaces::new(PODS)?;
+    let spaces = Spaces::new(PODS);
     let paths = spaces.paths();
     let next = AtomicUsize::new(0);
     let started = Instant::now();

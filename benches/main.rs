@@ -43,7 +43,7 @@ fn main() -> io::Result<()> {
     let cases = files.cases()?;
     // The kernel patches itself when the first namespace gets rules for nat and
     // when the last loses them, for a millisecond. A node always has some.
-    let other = Spaces::new(1)?;
+    let other = Spaces::new(1);
     let add = cases.iter().find(|case| case.name == DOCUMENT).ok_or(io::ErrorKind::NotFound)?;
     add.program.run(&other.path(0))?;
     let rows = processes(&files, &cases, rounds)?;
@@ -81,7 +81,7 @@ fn processes(files: &Files, cases: &[Case], rounds: usize) -> io::Result<Vec<Row
             eprintln!("whole processes, round {done} of {rounds}");
             files.copy_programs()?;
         }
-        let spaces = Spaces::new(cases.len())?;
+        let spaces = Spaces::new(cases.len());
         let mut place = BTreeMap::new();
         random.shuffle(&mut order);
         for &index in order.iter().chain(&later) {
@@ -121,7 +121,7 @@ fn cold(files: &Files, cases: &[Case]) -> io::Result<Vec<Row>> {
     let mut random = fastrand::Rng::with_seed(1);
     let mut order: Vec<usize> = (0..cases.len()).collect();
     for _ in 0..RUNS {
-        let spaces = Spaces::new(cases.len())?;
+        let spaces = Spaces::new(cases.len());
         random.shuffle(&mut order);
         for &index in &order {
             let sample = cases[index].program.run_cold(&spaces.path(index))?;

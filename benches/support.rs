@@ -12,6 +12,8 @@ pub(crate) mod host;
 pub(crate) mod image;
 #[path = "../tests/support/namespace.rs"]
 pub(crate) mod namespace;
+#[path = "../tests/support/netns.rs"]
+pub(crate) mod netns;
 #[path = "../tests/support/pod.rs"]
 pub(crate) mod pod;
 #[path = "../tests/support/rundir.rs"]

@@ -13,7 +13,7 @@ use std::thread;
 use nix::sys::signal::{SigSet, Signal};
 use serde_json::{Value, json};
 
-use crate::net::Netns;
+use crate::support::netns::TestNetns;
 
 /// The port that the world's rules lead every connection to.
 pub const WORLD_PORT: u16 = 9;
@@ -22,9 +22,9 @@ const PREFIX: &str = "osm-demo-";
 
 /// A pod and a world with a node between them, and the node's files.
 pub struct Scene {
-    node: Netns,
-    pod: Netns,
-    world: Netns,
+    node: TestNetns,
+    pod: TestNetns,
+    world: TestNetns,
     files: Files,
     osm_cni: PathBuf,
     bridge: PathBuf,
@@ -53,9 +53,9 @@ impl Scene {
         fs::create_dir_all(&directory).map_err(failed("cannot make a directory"))?;
         let scene = Scene {
             files: Files(directory),
-            node: Netns::new(name("node"))?,
-            pod: Netns::new(name("pod"))?,
-            world: Netns::new(name("world"))?,
+            node: TestNetns::named(name("node")),
+            pod: TestNetns::named(name("pod")),
+            world: TestNetns::named(name("world")),
             osm_cni: binary.into(),
             bridge: bridge.ok_or("the bridge plugin is missing: containernetworking-plugins")?,
         };
@@ -67,28 +67,28 @@ impl Scene {
     /// address that nobody else has.
     fn link(&self) -> Result<(), String> {
         let world = self.world.name();
-        self.node.ip(&format!("link add uplink type veth peer name node netns {world}"))?;
-        self.node.ip("addr add 192.0.2.1/24 dev uplink")?;
-        self.node.ip("link set uplink up")?;
-        self.node.ip("route add default via 192.0.2.2")?;
-        self.world.ip("addr add 192.0.2.2/24 dev node")?;
-        self.world.ip("link set node up")?;
-        self.world.ip("route add default via 192.0.2.1")?;
+        self.node.ip(&format!("link add uplink type veth peer name node netns {world}"));
+        self.node.ip("addr add 192.0.2.1/24 dev uplink");
+        self.node.ip("link set uplink up");
+        self.node.ip("route add default via 192.0.2.2");
+        self.world.ip("addr add 192.0.2.2/24 dev node");
+        self.world.ip("link set node up");
+        self.world.ip("route add default via 192.0.2.1");
         let forward = || fs::write("/proc/sys/net/ipv4/ip_forward", "1");
-        self.node.inside(forward)?.map_err(failed("cannot forward"))?;
+        self.node.inside(forward).map_err(failed("cannot forward"))?;
         let everything = format!(
             "table ip world {{\n chain arriving {{\n type nat hook prerouting priority dstnat\n \
              meta l4proto tcp redirect to :{WORLD_PORT}\n }}\n}}\n"
         );
-        self.world.run(&["nft", "-f", "-"], &[], &everything)?;
+        self.world.run(&["nft", "-f", "-"], &everything);
         Ok(())
     }
 
-    pub fn pod(&self) -> &Netns {
+    pub fn pod(&self) -> &TestNetns {
         &self.pod
     }
 
-    pub fn world(&self) -> &Netns {
+    pub fn world(&self) -> &TestNetns {
         &self.world
     }
 
@@ -110,8 +110,8 @@ impl Scene {
     }
 
     /// What nft lists in the pod.
-    pub fn rules(&self) -> Result<String, String> {
-        self.pod.run(&["nft", "list", "ruleset"], &[], "")
+    pub fn rules(&self) -> String {
+        self.pod.run(&["nft", "list", "ruleset"], "")
     }
 
     fn bridge_conf(&self) -> Value {
@@ -153,7 +153,8 @@ impl Scene {
             ("CNI_PATH", &plugins.to_string_lossy()),
             ("CNI_ARGS", "K8S_POD_NAMESPACE=demo;K8S_POD_NAME=web;IgnoreUnknown=1"),
         ];
-        let answer = self.node.run(&[&plugin.to_string_lossy()], &env, &conf.to_string())?;
+        let answer =
+            self.node.inside(|| run_with(&[&plugin.to_string_lossy()], &env, &conf.to_string()))?;
         match verb {
             "ADD" => serde_json::from_str(&answer).map_err(failed("the plugin's answer")),
             _ => Ok(Value::Null),

@@ -10,7 +10,7 @@ use nix::sys::socket::{getsockopt, sockopt::OriginalDst};
 use nix::unistd::{Uid, setfsuid};
 
 use crate::host::failed;
-use crate::net::Netns;
+use crate::support::netns::TestNetns;
 
 /// Threads that accept until the process ends.
 pub struct Listeners;
@@ -33,11 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Listeners {
     /// Listens on all IPv4 addresses of a namespace.
-    pub fn start(netns: &Netns, ports: &[u16]) -> Result<Self, String> {
+    pub fn start(netns: &TestNetns, ports: &[u16]) -> Result<Self, String> {
         for port in ports {
             let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
             let listener =
-                netns.inside(|| TcpListener::bind(at))?.map_err(failed("cannot listen"))?;
+                netns.inside(|| TcpListener::bind(at)).map_err(failed("cannot listen"))?;
             thread::spawn(move || serve(&listener));
         }
         Ok(Listeners)
@@ -62,13 +62,13 @@ fn answer(mut caller: TcpStream) -> std::io::Result<()> {
 }
 
 /// Connects from a namespace, as this uid.
-pub fn connect(netns: &Netns, uid: u32, to: SocketAddr) -> Result<Caller, String> {
+pub fn connect(netns: &TestNetns, uid: u32, to: SocketAddr) -> Result<Caller, String> {
     // The kernel takes a socket's uid from the fsuid of the thread that makes
     // it; this thread ends with the connection.
     let stream = netns.inside(|| {
         setfsuid(Uid::from_raw(uid));
         TcpStream::connect_timeout(&to, PATIENCE)
-    })?;
+    });
     let mut stream = match stream {
         Ok(stream) => stream,
         Err(error) => return Ok(Caller::Refused(error.to_string())),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::cri::{Cri, StatusResponse};
-use super::namespace::Namespace;
+use super::netns::TestNetns;
 use super::rundir::RunDir;
 use super::{host, image, program, wait_for};
 
@@ -94,7 +94,7 @@ pub(crate) struct Containerd {
     /// The directory of containerd's own programs.
     programs: PathBuf,
     cri: Cri,
-    netns: Namespace,
+    netns: TestNetns,
     // Last: its removal sweeps what the others left.
     dir: RunDir,
 }
@@ -107,7 +107,7 @@ impl Containerd {
         host::require(&PROGRAMS);
         let programs = options.version.programs();
         let dir = RunDir::new();
-        let netns = Namespace::new(&dir, "node");
+        let netns = TestNetns::named(format!("{}-node", dir.name()));
         link(&program::under_test(), &dir.dir("bin").join("osm-cni"));
         link_plugins(&options.version.plugins(), &dir.dir("bin"));
         dir.dir("conf");
@@ -201,7 +201,7 @@ impl Containerd {
     }
 
     /// The namespace that the runtime and its bridge live in.
-    pub(crate) fn netns(&self) -> &Namespace {
+    pub(crate) fn netns(&self) -> &TestNetns {
         &self.netns
     }
 

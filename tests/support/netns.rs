@@ -1,55 +1,89 @@
-//! Network namespaces of our own, gone when dropped. Makes and removes
-//! namespaces by the name `osmt-PID-N`; those of dead processes are removed
-//! first.
+//! The network namespaces that tests, benchmark and demonstration make; dropping
+//! one removes it. I/O: makes and removes namespaces below /run/netns, runs
+//! programs in them.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use osm_cni::netns::Netns;
 use osm_cni::nft::NftSocket;
 
-use super::host;
+use super::{host, namespace};
 
+/// Unnamed ones are called `osmt-PID-N`.
 const PREFIX: &str = "osmt-";
 const DIRECTORY: &str = "/run/netns";
 
 /// A fresh network namespace with its loopback device up.
+#[derive(Debug)]
 pub(crate) struct TestNetns {
     name: String,
 }
 
 impl TestNetns {
-    /// Makes one.
+    /// Makes one. The first of a process also removes those of processes that
+    /// no longer exist.
     ///
     /// # Panics
-    /// Where it can't be made: these tests need root.
+    /// If it cannot be made: root is needed.
     pub(crate) fn new() -> Self {
         static LEFTOVERS: Once = Once::new();
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         LEFTOVERS.call_once(remove_leftovers);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        Self::named(format!("{PREFIX}{}-{number}", std::process::id()))
+    }
+
+    /// Makes one of this name.
+    pub(crate) fn named(name: String) -> Self {
         host::run(&["ip", "netns", "add", &name]);
         let netns = TestNetns { name };
-        netns.exec(&["ip", "link", "set", "lo", "up"]);
+        netns.ip("link set lo up");
         netns
     }
 
-    /// Removes it before its time.
+    /// Removes it early.
     pub(crate) fn delete(&self) {
         host::run(&["ip", "netns", "del", &self.name]);
     }
 
-    /// Another one by the name of the one that was removed.
+    /// Makes another one with the name of the one that was removed.
     pub(crate) fn make_anew(&self) {
         host::run(&["ip", "netns", "add", &self.name]);
+    }
+
+    /// Its name, as `ip` knows it.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where it is mounted.
     pub(crate) fn path(&self) -> PathBuf {
         Path::new(DIRECTORY).join(&self.name)
+    }
+
+    /// Runs `ip` inside; spaces separate its arguments.
+    pub(crate) fn ip(&self, arguments: &str) -> String {
+        let words = ["ip", "-n", &self.name].into_iter().chain(arguments.split(' '));
+        host::run(&words.collect::<Vec<_>>())
+    }
+
+    /// IPv6 addresses are ready at once, not after a second of duplicate address
+    /// detection.
+    pub(crate) fn without_duplicate_address_detection(self) -> Self {
+        for which in ["all", "default"] {
+            let file = format!("/proc/sys/net/ipv6/conf/{which}/accept_dad");
+            self.inside(|| host::write(Path::new(&file), "0"));
+        }
+        self
+    }
+
+    /// Does `work` inside, on a thread that ends with it.
+    pub(crate) fn inside<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        namespace::inside(&self.path(), work)
     }
 
     /// A socket to its nf_tables, made as the plugin makes it.
@@ -61,14 +95,35 @@ impl TestNetns {
     /// Runs a program inside and returns its output.
     ///
     /// # Panics
-    /// Where it fails.
+    /// If it fails.
     pub(crate) fn exec(&self, command: &[&str]) -> String {
-        let mut all = vec!["ip", "netns", "exec", &self.name];
-        all.extend(command);
-        host::run(&all)
+        host::run(&[&["ip", "netns", "exec", &self.name][..], command].concat())
     }
 
-    /// Loads rules with nft, as a damaging hand would.
+    /// Runs a program inside for at most a minute, with this standard input, and
+    /// returns its output.
+    ///
+    /// # Panics
+    /// If it fails, with its standard error.
+    pub(crate) fn run(&self, words: &[&str], stdin: &str) -> String {
+        let mut command = host::command("timeout");
+        command.arg("60").args(words);
+        // iptables-legacy locks the machine; each namespace has rules of its own.
+        command.env("XTABLES_LOCKFILE", self.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let output = self.inside(|| {
+            let mut child = command.spawn()?;
+            // A program that does not read its input closes the pipe.
+            let _ = child.stdin.take().expect("a pipe").write_all(stdin.as_bytes());
+            child.wait_with_output()
+        });
+        let output = output.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words:?}: {}: {stderr}\n{stdin}", output.status);
+        String::from_utf8(output.stdout).expect("programs print UTF-8")
+    }
+
+    /// Loads rules with nft.
     pub(crate) fn nft_load(&self, rules: &str) {
         self.nft_load_by("nft", rules);
     }
@@ -93,8 +148,7 @@ impl Drop for TestNetns {
 }
 
 fn remove_leftovers() {
-    let entries = std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten();
-    for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
+    for name in host::names_in(Path::new(DIRECTORY)) {
         let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
         if pid.is_some_and(|(pid, _)| !Path::new("/proc").join(pid).exists()) {
             let _ = host::try_run(&["ip", "netns", "del", &name]);

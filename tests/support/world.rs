@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::namespace::{Namespace, inside};
+use super::namespace::inside;
+use super::netns::TestNetns;
 use super::rundir::RunDir;
 
 /// The ports the world answers on, at every address.
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The namespace and its listeners.
 #[derive(Debug)]
 pub(crate) struct World {
-    netns: Namespace,
+    netns: TestNetns,
     over: Arc<AtomicBool>,
     reached: Arc<Mutex<Vec<SocketAddr>>>,
 }
@@ -29,8 +30,8 @@ impl World {
     /// Makes the world, joins it to `node` and makes it the node's way to
     /// everywhere, for both families. `pods` are the networks that the node
     /// holds.
-    pub(crate) fn new(dir: &RunDir, node: &Namespace, pods: &[&str]) -> Self {
-        let netns = Namespace::new(dir, "world");
+    pub(crate) fn new(dir: &RunDir, node: &TestNetns, pods: &[&str]) -> Self {
+        let netns = TestNetns::named(format!("{}-world", dir.name()));
         node.ip(&format!("link add world0 type veth peer name node0 netns {}", netns.name()));
         for (ns, link, v4, v6) in [
             (node, "world0", "192.0.2.1/30", "2001:db8:2::1/64"),

@@ -8,10 +8,10 @@ use std::net::Ipv6Addr;
 use osm_cni::ruleset::Family;
 
 use super::configuration::{Configuration, Ipv6};
-use super::net::Netns;
 use super::pod::{Answer, Connection, From, Pod};
 use super::random::Random;
 use super::{Amount, again, osm, ours};
+use crate::support::netns::TestNetns;
 
 #[test]
 fn every_connection_goes_where_osms_own_rules_send_it() {
@@ -75,7 +75,7 @@ fn kind(of: &Configuration, connection: &Connection, answer: Answer) -> &'static
 }
 
 /// OSM's rules, through iptables' older backend.
-fn install_osm(of: &Configuration, netns: &Netns) {
+fn install_osm(of: &Configuration, netns: &TestNetns) {
     let ipv6 = match of.ipv6 {
         Ipv6::Bypass => String::new(),
         Ipv6::Redirect | Ipv6::Reject => osm::restore_input(of, true),
@@ -84,7 +84,7 @@ fn install_osm(of: &Configuration, netns: &Netns) {
 }
 
 /// Replaces both families' rules by these.
-fn restore(backend: &str, [ipv4, ipv6]: [String; 2], netns: &Netns) {
+fn restore(backend: &str, [ipv4, ipv6]: [String; 2], netns: &TestNetns) {
     for (program, input) in [("iptables", ipv4), ("ip6tables", ipv6)] {
         let program = format!("{program}-{backend}-restore");
         // A table that the input does not name would keep the last rules.

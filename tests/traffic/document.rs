@@ -4,9 +4,9 @@
 use osm_cni::ruleset::Family;
 
 use super::configuration::{Configuration, Ipv6, Lists, Proxy};
-use super::net::Netns;
 use super::ours;
 use super::pod::{Connection, From, Pod};
+use crate::support::netns::TestNetns;
 
 /// What the init container runs in every pod.
 pub(super) const STATIC: &str = "iptables -t nat -N PROXY_INBOUND && iptables -t nat -N PROXY_IN_REDIRECT && iptables -t nat -N PROXY_OUTPUT && iptables -t nat -N PROXY_REDIRECT && iptables -t nat -A PROXY_REDIRECT -p tcp -j REDIRECT --to-port 15001 && iptables -t nat -A PROXY_REDIRECT -p tcp --dport 15000 -j ACCEPT && iptables -t nat -A OUTPUT -p tcp -j PROXY_OUTPUT && iptables -t nat -A PROXY_OUTPUT -m owner --uid-owner 1500 -j RETURN && iptables -t nat -A PROXY_OUTPUT -d 127.0.0.1/32 -j RETURN && iptables -t nat -A PROXY_OUTPUT -j PROXY_REDIRECT && iptables -t nat -A PROXY_IN_REDIRECT -p tcp -j REDIRECT --to-port 15003 && iptables -t nat -A PREROUTING -p tcp -j PROXY_INBOUND && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15010 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15901 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15902 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp --dport 15903 -j RETURN && iptables -t nat -A PROXY_INBOUND -p tcp -j PROXY_IN_REDIRECT";
@@ -115,7 +115,7 @@ fn the_documents_commands_and_our_rules_send_every_connection_to_the_same_place(
 }
 
 /// Runs the document's line in a shell, with this backend of iptables.
-pub(super) fn run_commands(commands: &str, backend: &str, netns: &Netns) {
+pub(super) fn run_commands(commands: &str, backend: &str, netns: &TestNetns) {
     let iptables = format!("iptables-{backend}");
     let clean = format!("{iptables} -t nat -F && {iptables} -t nat -X && ");
     let commands = commands.replace("iptables ", &format!("{iptables} "));

@@ -13,7 +13,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::{Ip6tOriginalDst, OriginalDst};
 
-use super::net::Netns;
+use crate::support::netns::TestNetns;
 
 /// A thread that accepts on many ports of a namespace until it is dropped. To
 /// each caller it writes `AT ORIGINAL`: the address accepted at, and the
@@ -27,7 +27,7 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// Listens on all addresses of both families.
-    pub(super) fn start(netns: &Netns, ports: &[u16]) -> Self {
+    pub(super) fn start(netns: &TestNetns, ports: &[u16]) -> Self {
         let sockets: Vec<TcpListener> = netns.inside(|| {
             let addresses = |port| {
                 [(IpAddr::from(Ipv4Addr::UNSPECIFIED), port), (Ipv6Addr::UNSPECIFIED.into(), port)]

@@ -11,7 +11,6 @@ mod configuration;
 mod differential;
 mod document;
 mod listen;
-mod net;
 mod osm;
 mod ours;
 mod pod;

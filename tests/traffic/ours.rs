@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 use crate::support::plugin::Call;
 
 use super::configuration::Configuration;
-use super::net::Netns;
 use super::pod::{Answer, Connection, From, POD_IPV4, POD_IPV6, interface, is_local};
+use crate::support::netns::TestNetns;
 
 /// The container that the tests' pods are.
 const CONTAINER: &str = "0ec2d0a4a64b";
@@ -59,13 +59,13 @@ pub(super) fn iptables_text(rules: &Ruleset, family: Family) -> String {
 
 /// Puts a configuration into a pod through the plugin, after a DEL of what the
 /// last one left there.
-pub(super) fn install(of: &Configuration, netns: &Netns) {
+pub(super) fn install(of: &Configuration, netns: &TestNetns) {
     call("DEL", of, netns);
     call("ADD", of, netns);
 }
 
 /// Calls the plugin, as for this configuration; it must succeed.
-pub(super) fn call(verb: &str, of: &Configuration, netns: &Netns) {
+pub(super) fn call(verb: &str, of: &Configuration, netns: &TestNetns) {
     let path = netns.path();
     let conf = of.plugin_conf(&path.to_string_lossy());
     Call::new(verb, &conf).env("CNI_CONTAINERID", CONTAINER).netns(&path).run().ok();

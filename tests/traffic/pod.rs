@@ -19,7 +19,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 use nix::unistd::{Uid, setfsuid};
 
 use super::listen::Listeners;
-use super::net::Netns;
+use crate::support::netns::TestNetns;
 
 /// The ports of the pod that somebody listens on: the proxy's, the
 /// application's, and the neighbours of round numbers.
@@ -94,15 +94,15 @@ impl fmt::Display for Connection {
 pub(super) struct Pod {
     // In the order of their end: listeners before their namespaces.
     _listeners: [Listeners; 2],
-    netns: Netns,
-    world: Netns,
+    netns: TestNetns,
+    world: TestNetns,
     last_source: AtomicU16,
 }
 
 impl Pod {
     pub(super) fn new() -> Self {
-        let netns = Netns::new();
-        let world = Netns::new();
+        let netns = TestNetns::new().without_duplicate_address_detection();
+        let world = TestNetns::new().without_duplicate_address_detection();
         let peer = world.name();
         let links = format!(
             "link add eth0 type veth peer name pod0 netns {peer}\n\
@@ -132,7 +132,7 @@ impl Pod {
         Pod { _listeners: listeners, netns, world, last_source: AtomicU16::new(0) }
     }
 
-    pub(super) fn netns(&self) -> &Netns {
+    pub(super) fn netns(&self) -> &TestNetns {
         &self.netns
     }
 
@@ -140,7 +140,7 @@ impl Pod {
     /// the answers are in their order.
     pub(super) fn connect(&self, connections: &[Connection]) -> Vec<Answer> {
         let outside = |c: &Connection| c.from == From::Outside;
-        let side = |netns: &Netns, wanted: bool| {
+        let side = |netns: &TestNetns, wanted: bool| {
             let mine = connections.iter().filter(|c| outside(c) == wanted);
             let answers =
                 netns.inside(|| mine.map(|c| connect(c, self.source_port())).collect::<Vec<_>>());

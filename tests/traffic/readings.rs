@@ -2,17 +2,17 @@
 //! what the kernel lists after ADD, and what we say about a connection is
 //! where it goes.
 
-use super::net::Netns;
 use super::pod::Pod;
 use super::random::Random;
 use super::{Amount, again, ours};
+use crate::support::netns::TestNetns;
 
 #[test]
 fn text_and_evaluation_say_what_the_kernel_does() {
     let amount = Amount::from_environment();
     println!("seed {}, {} configurations", amount.seed, amount.configurations);
     let pod = Pod::new();
-    let fresh = Netns::new();
+    let fresh = TestNetns::new().without_duplicate_address_detection();
     for seed in amount.seeds() {
         let mut random = Random::new(seed);
         let configuration = random.configuration();
@@ -42,7 +42,7 @@ fn text_and_evaluation_say_what_the_kernel_does() {
     }
 }
 
-fn list(netns: &Netns) -> String {
+fn list(netns: &TestNetns) -> String {
     netns.run(&["nft", "list", "ruleset"], "")
 }
 
