@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kernels test-kernels-short test-headers test-kind bench soak fuzz deny release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kernels test-kernels-short test-headers image cluster cluster-down test-cluster bench soak fuzz deny release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -71,8 +71,20 @@ test-headers: ## the library against the kernel headers of Debian 11, 12 and the
 	@scripts/needs.sh build
 	scripts/headers.sh
 
-test-kind: ## the manifests on a real cluster; needs Docker, kind and kubectl
-	tests/kind/run.sh
+image: ## the image osm-cni:VERSION, by Docker or podman
+	@scripts/needs.sh image
+	scripts/image.sh osm-cni:$(VERSION)
+
+cluster: ## a two-node cluster to play with, osm-cni in it; `make cluster-down` removes it
+	@scripts/needs.sh cluster
+	@KEEP=1 tests/cluster/test.sh -test.run TestInstallation
+
+cluster-down: ## removes the cluster that `make cluster` or KEEP=1 left
+	@tests/cluster/cluster.sh down
+
+test-cluster: ## install/ and pods on a real cluster; KEEP=1 keeps it
+	@scripts/needs.sh cluster
+	@tests/cluster/test.sh
 
 # What cargo-fuzz passes on a stable compiler: libFuzzer's coverage, and no
 # sanitizer, since no code of ours is unsafe. Panics and overflows are caught.
@@ -116,7 +128,8 @@ lint: ## format, clippy, docs, dependencies and shell scripts
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
-	shellcheck scripts/*.sh tests/support/*.sh tests/kernels/*.sh tests/kernels/init tests/kind/*.sh .ci/run
+	shellcheck -x scripts/*.sh tests/support/*.sh tests/kernels/*.sh tests/kernels/init \
+	    tests/cluster/*.sh tests/cluster/node/*.sh .ci/run
 	@$(MAKE) --no-print-directory deny
 
 lint-install: ## manifests, chart and workflows, by helm, kubeconform and actionlint; needs Go

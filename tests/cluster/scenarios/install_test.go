@@ -1,0 +1,188 @@
+package scenarios
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// withoutPrimary: nodes are not ready, and install/ works on them all the same.
+func withoutPrimary(t *testing.T, c *Cluster) {
+	c.apply(t, "install/osm-cni.yaml")
+	for _, node := range nodes {
+		eventually(t, "the binary on "+node, func() error {
+			_, err := command(t, "", c.provider, "exec", c.name+"-"+node, "test", "-x", "/opt/cni/bin/osm-cni")
+			return err
+		})
+		if files := strings.Fields(c.node(t, node, "ls", "/etc/cni/net.d")); len(files) != 0 {
+			t.Errorf("%s has %q in /etc/cni/net.d before there is a primary network", node, files)
+		}
+	}
+	if ready := c.kubectl(t, "-n", "osm-cni", "get", "daemonset", "osm-cni", "-o", "jsonpath={.status.numberReady}"); ready != "0" {
+		t.Errorf("%s pods of the DaemonSet are ready with nothing to chain into", ready)
+	}
+}
+
+// primaryComes: the agent of the pod network starts after us.
+func primaryComes(t *testing.T, c *Cluster) {
+	c.apply(t, "tests/cluster/primary.yaml")
+	c.rolledOut(t, "kube-system", "daemonset/primary")
+	c.rolledOut(t, "osm-cni", "daemonset/osm-cni")
+	for _, node := range nodes {
+		if entry := c.entry(t, node); entry == nil {
+			t.Errorf("%s has no entry of ours", node)
+		} else if entry["ruleset"] != "osm-v1" {
+			t.Errorf("%s has %v, not what install/osm-cni.yaml says", node, entry)
+		}
+	}
+	c.kubectl(t, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout="+patience.String())
+	c.rolledOut(t, "kube-system", "deployment/coredns")
+}
+
+// controlPlane starts the stand-in for the injector, and the admission policy.
+func controlPlane(t *testing.T, c *Cluster) {
+	certificate, key := serverCertificate(t, "osm-injector.osm-system.svc")
+	manifest, err := os.ReadFile(filepath.Join(c.root, "tests/cluster/mesh.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := base64.StdEncoding.EncodeToString(certificate)
+	c.applyText(t, strings.ReplaceAll(string(manifest), "AUTHORITY", authority))
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "osm-injector"},
+		Type:       corev1.SecretTypeTLS,
+		Data:       map[string][]byte{"tls.crt": certificate, "tls.key": key},
+	}
+	if _, err := c.client.CoreV1().Secrets("osm-system").Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.rolledOut(t, "osm-system", "deployment/osm-injector")
+	c.apply(t, "install/admission-policy.yaml")
+	c.policyInForce(t)
+}
+
+// policyInForce waits until the API server has compiled the policy: until then
+// injected pods keep osm-init.
+func (c *Cluster) policyInForce(t *testing.T) {
+	t.Helper()
+	namespace := c.mesh(t, "policy-in-force")
+	eventually(t, "the admission policy", func() error {
+		pod, err := c.client.CoreV1().Pods(namespace).Create(t.Context(), c.pod("dry", ""),
+			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err != nil {
+			return err
+		}
+		if name := pod.Spec.InitContainers[0].Name; name != "osm-validate" {
+			return fmt.Errorf("the pod has %s", name)
+		}
+		return nil
+	})
+}
+
+// serverCertificate makes a certificate that is its own authority.
+func serverCertificate(t *testing.T, host string) (certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:    x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
+}
+
+// withoutDaemonSet: `kubectl delete` and, in the end, `kubectl apply` again.
+func withoutDaemonSet(t *testing.T, c *Cluster) {
+	namespace := c.namespace(t, "without-daemonset")
+	c.kubectl(t, "-n", "osm-cni", "delete", "daemonset", "osm-cni", "--wait")
+	c.kubectl(t, "-n", "osm-cni", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=osm-cni", "--timeout="+patience.String())
+	server := c.start(t, namespace, c.pod("server", "control-plane"))
+	client := c.start(t, namespace, withSidecarVolume(c.pod("client", "worker")))
+	c.expectWay(t, namespace, client.Name, at(server, 8080), captured)
+	c.apply(t, "install/osm-cni.yaml")
+	c.rolledOut(t, "osm-cni", "daemonset/osm-cni")
+	again := c.start(t, namespace, withSidecarVolume(c.pod("again", "worker")))
+	c.expectWay(t, namespace, again.Name, at(server, 8080), captured)
+}
+
+// reboot restarts the worker.
+func reboot(t *testing.T, c *Cluster) {
+	namespace := c.namespace(t, "reboot")
+	server := c.start(t, namespace, c.pod("server", "control-plane"))
+	client := c.start(t, namespace, withSidecarVolume(c.pod("client", "worker")))
+	before := client.Status.ContainerStatuses[0].RestartCount
+	if output, err := command(t, "", c.provider, "restart", "--time", "10", c.name+"-worker"); err != nil {
+		t.Fatal(err, output)
+	}
+	eventually(t, "the pod after its node's reboot", func() error {
+		client = c.get(t, namespace, "client")
+		if count := client.Status.ContainerStatuses[0].RestartCount; count == before {
+			return fmt.Errorf("%d restarts", count)
+		}
+		return nil
+	})
+	c.ready(t, namespace, "client")
+	c.kubectl(t, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout="+patience.String())
+	eventually(t, "an exec after the reboot", func() error {
+		_, err := c.run(t, namespace, "client", "exit", "0")
+		return err
+	})
+	c.expectWay(t, namespace, "client", at(server, 8080), captured)
+}
+
+// uninstalled does what install/uninstall.yaml tells its reader to do.
+func uninstalled(t *testing.T, c *Cluster) {
+	namespace := c.namespace(t, "uninstalled")
+	server := c.start(t, namespace, c.pod("server", "control-plane"))
+	before := c.start(t, namespace, withSidecarVolume(c.pod("before", "worker")))
+	c.expectWay(t, namespace, before.Name, at(server, 8080), captured)
+
+	c.kubectl(t, "delete", "-f", filepath.Join(c.root, "install/admission-policy.yaml"))
+	c.kubectl(t, "-n", "osm-cni", "delete", "daemonset", "osm-cni")
+	c.kubectl(t, "-n", "osm-cni", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=osm-cni", "--timeout="+patience.String())
+	c.apply(t, "install/uninstall.yaml")
+	c.rolledOut(t, "osm-cni", "daemonset/osm-cni-uninstall")
+	for _, node := range nodes {
+		if entry := c.entry(t, node); entry != nil {
+			t.Errorf("%s still has our entry: %v", node, entry)
+		}
+	}
+	after := c.start(t, namespace, withSidecarVolume(c.pod("after", "worker")))
+	c.expectWay(t, namespace, after.Name, at(server, 8080), direct)
+	c.kubectl(t, "-n", namespace, "delete", "pod", "before", "--timeout=60s")
+
+	c.kubectl(t, "delete", "-f", filepath.Join(c.root, "install/uninstall.yaml"))
+	c.kubectl(t, "delete", "namespace", "osm-cni", "--timeout="+patience.String())
+	if _, err := c.client.CoreV1().Namespaces().Get(context.Background(), "osm-cni", metav1.GetOptions{}); err == nil {
+		t.Error("namespace osm-cni is still there")
+	}
+}

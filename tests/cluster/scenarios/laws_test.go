@@ -1,0 +1,65 @@
+package scenarios
+
+import "testing"
+
+// A law of the cluster. Its name is what must be true.
+type law struct {
+	name  string
+	holds func(*testing.T, *Cluster)
+}
+
+// The life of one cluster: what changes nodes has its place in the order, and what
+// only makes pods runs at once in between.
+var (
+	installation = []law{
+		{"without a primary network there is the binary and no list of ours", withoutPrimary},
+		{"the entry is there as soon as the primary is, and the nodes are ready", primaryComes},
+		{"the mesh's control plane starts beside us", controlPlane},
+	}
+	pods = []law{
+		{"a pod with a sidecar is captured from its first init container's first connection", firstConnection},
+		{"a pod without a sidecar is left alone, whatever its annotation says", leftAlone},
+		{"each exclusion of an annotation is a way around the proxy, and nothing else is", annotationExclusions},
+		{"the validator ends with 0 in a captured pod and with 95 in another", validatorEnds},
+		{"an injected pod runs in a restricted namespace, with the validator for osm-init", restricted},
+		{"a connection between two nodes passes both proxies", bothProxies},
+		{"all three kinds of probes pass the proxy", probes},
+		{"a wrong annotation keeps a pod from starting, says why, and mending it is enough", wrongAnnotation},
+	}
+	changes = []law{
+		{"an exclusion of the ConfigMap holds for the next pod", configMapExclusions},
+		{"without the DaemonSet pods are redirected, with the last settings", withoutDaemonSet},
+		{"after a node's reboot its pods come back redirected", reboot},
+		{"uninstalled, nothing is captured and pods made before can be removed", uninstalled},
+	}
+)
+
+func hold(t *testing.T, cluster *Cluster, laws []law) {
+	for _, l := range laws {
+		if !t.Run(l.name, func(t *testing.T) { l.holds(t, cluster) }) {
+			// What comes after builds on it.
+			t.FailNow()
+		}
+	}
+}
+
+// TestInstallation is what `make cluster` runs: a cluster with everything in it.
+func TestInstallation(t *testing.T) {
+	hold(t, newCluster(t), installation)
+}
+
+// TestPods needs what TestInstallation leaves.
+func TestPods(t *testing.T) {
+	cluster := newCluster(t)
+	for _, l := range pods {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			l.holds(t, cluster)
+		})
+	}
+}
+
+// TestChanges ends with the removal of everything.
+func TestChanges(t *testing.T) {
+	hold(t, newCluster(t), changes)
+}
