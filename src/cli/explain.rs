@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::conditions::Conditions;
 use super::connection::{self, Connection, ConnectionOptions};
 use super::facts::Facts;
 use super::inspect::{Format, OUTPUT};
@@ -17,7 +18,7 @@ use super::{CliError, describe, json, wrap};
 use crate::nft::Installed;
 use crate::policy::{Decision, Enrolment};
 use crate::ruleset::eval::{self, End, Path};
-use crate::ruleset::{self, Family, Provenance, Rule, Ruleset, Set, Verdict};
+use crate::ruleset::{self, Family, Provenance, Rule, Ruleset, Verdict};
 use crate::sanitize;
 
 pub(super) static VERB: Verb = Verb {
@@ -128,9 +129,10 @@ fn origin(path: &Path<'_>) -> Option<Provenance> {
     path.provenance().or_else(|| taken.filter_map(|step| step.provenance()).next_back())
 }
 
-fn sets(case: &Case) -> &[Set] {
+/// The conditions of the rules of the connection's family.
+fn conditions(case: &Case) -> Conditions<'_> {
     let family = Family::of(case.connection.destination.ip());
-    case.ruleset.table(family).map_or(&[], |table| &table.sets)
+    case.ruleset.table(family).map(Conditions::from).unwrap_or_default()
 }
 
 /// Why it ends where it ends, if no rule decided.
@@ -184,6 +186,7 @@ fn because(case: &Case, path: &Path<'_>) -> String {
 }
 
 fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io::Result<()> {
+    let conditions = conditions(case);
     let mut chain = "";
     for (index, step) in path.steps.iter().enumerate() {
         if step.chain.name != chain {
@@ -198,7 +201,7 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io
         };
         let verdict = describe::verdict(&step.rule.verdict);
         let head = format!("  {mark} {:>2}  {verdict:<1$}  ", step.index + 1, describe::VERDICT);
-        let words = describe::condition_and_origin(step.rule, sets(case));
+        let words = conditions.with_origin(chain, step.rule);
         let words = wrap::fold(&words, head.len(), head.len());
         let line = format!("{head}{words}");
         let line = match (decides, step.matched) {
@@ -214,13 +217,14 @@ fn steps(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io
 fn document(case: &Case, path: &Path<'_>) -> Value {
     let Connection { destination, uid, interface, .. } = &case.connection;
     let family = Family::of(destination.ip());
+    let conditions = conditions(case);
     let steps = path.steps.iter().map(|step| {
         json!({
             "chain": step.chain.name,
             "rule": step.index + 1,
             "matched": step.matched,
             "verdict": describe::verdict(&step.rule.verdict),
-            "condition": describe::condition(step.rule, sets(case)),
+            "condition": conditions.of(&step.chain.name, step.rule),
             "origin": json::origin(step.rule.comment.as_deref()),
             "nft": json::nft(step.rule, family),
         })
@@ -253,8 +257,9 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
 
 /// The steps that were taken, one below the other.
 fn picture(case: &Case, path: &Path<'_>, out: &mut impl Write) -> io::Result<()> {
+    let conditions = conditions(case);
     let box_of = |rule: &Rule, chain: &str, index: usize| {
-        format!("{chain} {}: {}", index + 1, describe::condition(rule, sets(case)))
+        format!("{chain} {}: {}", index + 1, conditions.of(chain, rule))
     };
     writeln!(out, "flowchart TD")?;
     let mut before = "start".to_owned();

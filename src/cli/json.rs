@@ -7,6 +7,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
+use super::conditions::Conditions;
 use super::tables::{Counters, in_order};
 use super::{CliError, describe};
 use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
@@ -35,7 +36,9 @@ fn table(table: &InstalledTable, counters: Counters) -> Value {
             "interface": owner.interface,
         })
     });
-    let chains = in_order(table).into_iter().map(|it| chain(it, table, counters));
+    let conditions = Conditions::from(table);
+    let chains = in_order(table);
+    let chains = chains.into_iter().map(|it| chain(it, table.family, &conditions, counters));
     json!({
         "family": table.family.as_str(),
         "name": TABLE,
@@ -47,20 +50,30 @@ fn table(table: &InstalledTable, counters: Counters) -> Value {
     })
 }
 
-fn chain(chain: &InstalledChain, table: &InstalledTable, counters: Counters) -> Value {
+fn chain(
+    chain: &InstalledChain,
+    family: Family,
+    conditions: &Conditions<'_>,
+    counters: Counters,
+) -> Value {
     let hook = match &chain.place {
         Place::Base(hook) => Some(text::hook(hook)),
         Place::Foreign(place) => Some(place.clone()),
         Place::Jumped => None,
     };
-    json!({
-        "name": chain.name,
-        "hook": hook,
-        "rules": chain.rules.iter().map(|it| rule(it, table, counters)).collect::<Value>(),
-    })
+    let rules = chain.rules.iter().map(|installed| {
+        let condition = |rule: &Rule| conditions.of(&chain.name, rule);
+        rule(installed, family, condition, counters)
+    });
+    json!({"name": chain.name, "hook": hook, "rules": rules.collect::<Value>()})
 }
 
-fn rule(rule: &InstalledRule, table: &InstalledTable, counters: Counters) -> Value {
+fn rule(
+    rule: &InstalledRule,
+    family: Family,
+    condition: impl Fn(&Rule) -> String,
+    counters: Counters,
+) -> Value {
     let mut json = match &rule.reading {
         Reading::Foreign { expressions, .. } => json!({
             "ours": false,
@@ -72,9 +85,9 @@ fn rule(rule: &InstalledRule, table: &InstalledTable, counters: Counters) -> Val
         Reading::Known(rule) => json!({
             "ours": true,
             "verdict": describe::verdict(&rule.verdict),
-            "condition": describe::condition(rule, &table.sets),
+            "condition": condition(rule),
             "origin": origin(rule.comment.as_deref()),
-            "nft": nft(rule, table.family),
+            "nft": nft(rule, family),
         }),
     };
     if counters == Counters::Shown {

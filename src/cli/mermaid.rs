@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
+use super::conditions::Conditions;
 use super::describe;
 use super::tables::{Counters, in_order};
 use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
@@ -25,9 +26,9 @@ pub(super) fn print(
     for table in tables {
         let family = table.family.as_str();
         writeln!(out, "  subgraph {family}[\"{}\"]", describe::family(table.family))?;
-        let chains = in_order(table);
+        let (chains, conditions) = (in_order(table), Conditions::from(table));
         for chain in &chains {
-            print_chain(chain, table, counters, out)?;
+            print_chain(chain, family, &conditions, counters, out)?;
         }
         for chain in &chains {
             print_arrows(chain, family, out)?;
@@ -47,15 +48,15 @@ pub(super) fn nothing(reason: &str, out: &mut impl Write) -> io::Result<()> {
 
 fn print_chain(
     chain: &InstalledChain,
-    table: &InstalledTable,
+    family: &str,
+    conditions: &Conditions<'_>,
     counters: Counters,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let family = table.family.as_str();
     let mut label = format!("<b>{}</b>", sanitize::mermaid(&chain.name));
     for rule in &chain.rules {
         label.push_str("<br/>");
-        label.push_str(&sanitize::mermaid(&line(rule, table)));
+        label.push_str(&sanitize::mermaid(&line(rule, &chain.name, conditions)));
         if counters == Counters::Shown {
             label.push_str(&format!(" ({} packets)", rule.packets));
         }
@@ -69,11 +70,11 @@ fn print_chain(
     Ok(())
 }
 
-fn line(rule: &InstalledRule, table: &InstalledTable) -> String {
+fn line(rule: &InstalledRule, chain: &str, conditions: &Conditions<'_>) -> String {
     match &rule.reading {
         Reading::Foreign { expressions, .. } => describe::foreign(expressions),
         Reading::Known(rule) => {
-            let condition = describe::condition(rule, &table.sets);
+            let condition = conditions.of(chain, rule);
             let origin = rule.comment.as_deref().map(|comment| format!(" [{comment}]"));
             let verdict = describe::verdict(&rule.verdict);
             format!("{verdict}: {condition}{}", origin.unwrap_or_default())

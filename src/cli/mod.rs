@@ -4,6 +4,7 @@
 mod base64;
 mod cache;
 mod completion;
+mod conditions;
 mod connection;
 mod describe;
 mod explain;

@@ -5,12 +5,13 @@
 
 use std::io::{self, Write};
 
+use super::conditions::Conditions;
 use super::describe;
 use super::paint::Paint;
 use super::tables::in_order;
 use super::wrap::{fold, whole};
 use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
-use crate::ruleset::{self, text};
+use crate::ruleset::{self, Rule, text};
 use crate::sanitize;
 
 /// How wide the columns of counters are.
@@ -50,15 +51,16 @@ pub(super) fn print(table: &InstalledTable, paint: Paint, out: &mut impl Write) 
     let Widths { packets, bytes } = widths;
     let titles = format!("  {:>packets$}  {:>bytes$}", "packets", "bytes");
     writeln!(out, "{}", paint.faint(&titles))?;
+    let conditions = Conditions::from(table);
     for chain in in_order(table) {
-        print_chain(chain, table, widths, paint, out)?;
+        print_chain(chain, &conditions, widths, paint, out)?;
     }
     Ok(())
 }
 
 fn print_chain(
     chain: &InstalledChain,
-    table: &InstalledTable,
+    conditions: &Conditions<'_>,
     widths: Widths,
     paint: Paint,
     out: &mut impl Write,
@@ -72,12 +74,15 @@ fn print_chain(
     };
     let place = fold(&place, chain.name.len(), 2);
     writeln!(out, "{}{place}", paint.strong(&sanitize::printable(&chain.name)))?;
-    chain.rules.iter().try_for_each(|rule| print_rule(rule, table, widths, paint, out))
+    chain.rules.iter().try_for_each(|rule| {
+        let condition = |rule: &Rule| conditions.with_origin(&chain.name, rule);
+        print_rule(rule, condition, widths, paint, out)
+    })
 }
 
 fn print_rule(
     rule: &InstalledRule,
-    table: &InstalledTable,
+    condition: impl Fn(&Rule) -> String,
     widths: Widths,
     paint: Paint,
     out: &mut impl Write,
@@ -85,10 +90,7 @@ fn print_rule(
     let InstalledRule { packets, bytes, .. } = rule;
     let counter = format!("  {packets:>0$}  {bytes:>1$}", widths.packets, widths.bytes);
     let (verdict, words) = match &rule.reading {
-        Reading::Known(known) => {
-            let words = describe::condition_and_origin(known, &table.sets);
-            (describe::verdict(&known.verdict), words)
-        }
+        Reading::Known(known) => (describe::verdict(&known.verdict), condition(known)),
         Reading::Foreign { expressions, .. } => ("?".to_owned(), describe::foreign(expressions)),
     };
     let verdict = format!("{verdict:<0$}", describe::VERDICT);

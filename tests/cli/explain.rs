@@ -113,6 +113,13 @@ fn a_pod_that_is_there_is_explained_from_the_kernel() {
     // The pod's own address is known without being told.
     let own = there("--direction outbound --dst 10.88.0.6:80");
     assert_eq!(own["connection"]["interface"], "lo");
+    // So are addresses that are not, also where any address could be bound to.
+    node.pod.exec(&["sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1"]);
+    let other = there("--direction outbound --dst 10.88.0.7:80");
+    assert_eq!(other["connection"]["interface"], "eth0");
+    node.pod.exec(&["ip", "addr", "add", "10.88.0.8/32", "dev", "lo"]);
+    let second = there("--direction outbound --dst 10.88.0.8:80");
+    assert_eq!(second["connection"]["interface"], "lo");
     // A rule that another took out changes the way.
     node.pod.exec(&["nft", "flush", "chain", "ip", "osm", "PROXY_REDIRECT"]);
     assert_eq!(there("--direction outbound --dst 10.0.0.7:443")["end"]["kind"], "direct");

@@ -2,6 +2,7 @@
 //! that the kernel agrees.
 
 mod explain;
+mod hostile;
 mod inspect;
 mod manners;
 pub(crate) mod node;
