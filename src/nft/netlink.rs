@@ -197,15 +197,13 @@ fn add_headed(
     };
     message.write(bytes);
     fill(bytes);
-    let length = (bytes.len() - start) as u32;
-    bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
+    set_length(bytes, start);
 }
 
-/// Adds flags to the message that these bytes start with.
-pub(crate) fn add_flags(message: &mut [u8], flags: u32) {
-    if let Some(all) = ne_u16(message, 6) {
-        message[6..8].copy_from_slice(&(all | flags as u16).to_ne_bytes());
-    }
+/// Writes the length of the message that starts here and ends with the bytes.
+pub(crate) fn set_length(bytes: &mut [u8], start: usize) {
+    let length = (bytes.len() - start) as u32;
+    bytes[start..start + 4].copy_from_slice(&length.to_ne_bytes());
 }
 
 /// Appends an attribute, with its padding.

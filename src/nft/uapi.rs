@@ -141,6 +141,11 @@ pub(super) const OUTPUT: u32 = HookClass::Out as u32;
 /// `IPPROTO_TCP`
 pub(super) const TCP: u8 = 6;
 
+/// `(register & mask) ^ xor`. The kernel's headers called it `NFT_BITWISE_BOOL`
+/// up to Linux 6.11 and `NFT_BITWISE_MASK_XOR` since, so it is our own: rustables
+/// has the constants of whatever headers it was built with.
+pub(super) const BITWISE_MASK_XOR: u32 = 0;
+
 /// `IFNAMSIZ`: the bytes of an interface's name with its padding.
 pub(super) const INTERFACE_NAME: usize = 16;
 

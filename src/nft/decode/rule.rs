@@ -8,7 +8,20 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustables::expr::ConnTrackState;
-use rustables::sys::*;
+use rustables::sys::{
+    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_JUMP, NFT_META_IIFNAME, NFT_META_L4PROTO,
+    NFT_META_OIFNAME, NFT_META_SKUID, NFT_NAT_DNAT, NFT_PAYLOAD_NETWORK_HEADER,
+    NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT, NFT_REJECT_TCP_RST, NFT_RETURN,
+    NFTA_BITWISE_DREG, NFTA_BITWISE_MASK, NFTA_BITWISE_OP, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR,
+    NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS,
+    NFTA_CT_DIRECTION, NFTA_CT_DREG, NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT,
+    NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM,
+    NFTA_LOOKUP_DREG, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_META_DREG,
+    NFTA_META_KEY, NFTA_NAT_FAMILY, NFTA_NAT_FLAGS, NFTA_NAT_REG_ADDR_MAX, NFTA_NAT_REG_ADDR_MIN,
+    NFTA_NAT_REG_PROTO_MIN, NFTA_NAT_TYPE, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
+    NFTA_PAYLOAD_OFFSET, NFTA_REDIR_FLAGS, NFTA_REDIR_REG_PROTO_MAX, NFTA_REDIR_REG_PROTO_MIN,
+    NFTA_REJECT_TYPE, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
+};
 
 use super::{InstalledRule, Reading};
 use crate::nft::netlink::{self, Attribute, Attributes};
@@ -147,8 +160,7 @@ impl Reader {
         let plain = loaded.mask.is_none()
             && number(data, NFTA_BITWISE_SREG)? == loaded.register
             && number(data, NFTA_BITWISE_DREG)? == loaded.register
-            && number(data, NFTA_BITWISE_OP).unwrap_or(NFT_BITWISE_MASK_XOR)
-                == NFT_BITWISE_MASK_XOR
+            && number(data, NFTA_BITWISE_OP).unwrap_or_default() == uapi::BITWISE_MASK_XOR
             && value(data, NFTA_BITWISE_XOR)?.iter().all(|byte| *byte == 0);
         loaded.mask = Some(value(data, NFTA_BITWISE_MASK)?.to_vec());
         plain.then_some(())

@@ -1,224 +1,159 @@
-//! One rule as the expressions that make its sentence. Values pass through
-//! register 1: load, perhaps mask, compare; then a counter and the verdict.
+//! A rule as rustables' expressions. The kernel's expressions pass values
+//! through registers: load, perhaps mask, then compare or look up, and at the
+//! end a counter and a verdict.
 //!
 //! Pure.
 
-use std::net::IpAddr;
-
-use rustables::expr::ConnTrackState;
-use rustables::sys::{
-    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_JUMP, NFT_META_IIFNAME, NFT_META_L4PROTO,
-    NFT_META_OIFNAME, NFT_META_SKUID, NFT_NAT_DNAT, NFT_PAYLOAD_NETWORK_HEADER,
-    NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_1, NFT_REG_VERDICT, NFT_REJECT_TCP_RST, NFT_RETURN,
-    NFTA_BITWISE_DREG, NFTA_BITWISE_LEN, NFTA_BITWISE_MASK, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR,
-    NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS,
-    NFTA_CT_DREG, NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA, NFTA_EXPR_NAME,
-    NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG,
-    NFTA_META_DREG, NFTA_META_KEY, NFTA_NAT_FAMILY, NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_TYPE,
-    NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN, NFTA_PAYLOAD_OFFSET,
-    NFTA_REDIR_REG_PROTO_MIN, NFTA_REJECT_TYPE, NFTA_RULE_EXPRESSIONS, NFTA_VERDICT_CHAIN,
-    NFTA_VERDICT_CODE,
+use rustables::data_type::ip_to_vec;
+use rustables::expr::{
+    Bitwise, Cmp, CmpOp, ConnTrackState, Conntrack, ConntrackKey, Counter, ExpressionVariant,
+    Immediate, Lookup, Meta, MetaType, Nat, NatType, Payload, RawExpression, Register, Reject,
+    RejectType, VerdictKind,
 };
+use rustables::sys::{NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER};
 
-use crate::nft::{netlink, uapi};
+use super::writer::protocol_family;
+use crate::nft::uapi;
 use crate::ruleset::{Family, InterfacePattern, Match, Op, Operand, Rule, Verdict};
 
-/// Appends a rule's expressions to the message that makes the rule.
-pub(super) fn add_expressions(message: &mut Vec<u8>, family: Family, rule: &Rule) {
-    netlink::add_nested(message, NFTA_RULE_EXPRESSIONS, |bytes| {
-        for condition in &rule.matches {
-            add_match(bytes, family, condition);
-        }
-        add(bytes, "counter", |data| {
-            netlink::add_attribute(data, NFTA_COUNTER_BYTES, &[0; 8]);
-            netlink::add_attribute(data, NFTA_COUNTER_PACKETS, &[0; 8]);
-        });
-        add_verdict(bytes, family, &rule.verdict);
-    });
+/// The message that appends a rule to its chain.
+pub(super) fn rule_message(
+    family: Family,
+    chain: &rustables::Chain,
+    rule: &Rule,
+) -> rustables::Rule {
+    let mut message = rustables::Rule::new(chain).expect("our chains have names");
+    for condition in &rule.matches {
+        add_match(&mut message, family, condition);
+    }
+    message.add_expr(Counter::default().with_nb_bytes(0u64).with_nb_packets(0u64));
+    add_verdict(&mut message, family, &rule.verdict);
+    if let Some(comment) = &rule.comment {
+        message.set_userdata(uapi::comment(comment));
+    }
+    message
 }
 
-/// Appends the expression of this name, with the attributes that `fill`
-/// appends.
-fn add(bytes: &mut Vec<u8>, name: &str, fill: impl FnOnce(&mut Vec<u8>)) {
-    netlink::add_nested(bytes, NFTA_LIST_ELEM, |bytes| {
-        netlink::add_attribute(bytes, NFTA_EXPR_NAME, name.as_bytes());
-        netlink::add_nested(bytes, NFTA_EXPR_DATA, fill);
-    });
-}
-
-/// The same, for an expression whose attributes are all numbers.
-fn add_numbers(bytes: &mut Vec<u8>, name: &str, attributes: &[(u16, u32)]) {
-    add(bytes, name, |data| {
-        for (kind, value) in attributes {
-            netlink::add_u32(data, *kind, *value);
-        }
-    });
-}
-
-fn add_match(bytes: &mut Vec<u8>, family: Family, condition: &Match) {
+fn add_match(rule: &mut rustables::Rule, family: Family, condition: &Match) {
     match condition {
         // [ meta load l4proto ] [ cmp eq 6 ]
         Match::Tcp => {
-            add_meta(bytes, NFT_META_L4PROTO);
-            add_cmp(bytes, Op::Eq, &[uapi::TCP]);
+            rule.add_expr(Meta::new(MetaType::L4Proto));
+            rule.add_expr(Cmp::new(CmpOp::Eq, [uapi::TCP]));
         }
         // [ ct load state ] [ bitwise & new ] [ cmp neq 0 ]
         Match::NewConnection => {
-            add_numbers(bytes, "ct", &[(NFTA_CT_DREG, NFT_REG_1), (NFTA_CT_KEY, NFT_CT_STATE)]);
-            add_mask(bytes, &ConnTrackState::NEW.bits().to_ne_bytes());
-            add_cmp(bytes, Op::Ne, &[0; 4]);
+            rule.add_expr(Conntrack::new(ConntrackKey::State));
+            add_mask(rule, &ConnTrackState::NEW.bits().to_ne_bytes());
+            rule.add_expr(Cmp::new(CmpOp::Neq, [0; 4]));
         }
         // [ payload load 2b @ transport header + 2 ] [ bitwise ] [ cmp | lookup ]
         Match::DestinationPort { mask, value } => {
-            add_payload(bytes, NFT_PAYLOAD_TRANSPORT_HEADER, uapi::PORT_OFFSET, 2);
+            add_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, uapi::PORT_OFFSET, 2);
             if *mask != u16::MAX {
-                add_mask(bytes, &mask.to_be_bytes());
+                add_mask(rule, &mask.to_be_bytes());
             }
-            match value {
-                Operand::One(port) => add_cmp(bytes, Op::Eq, &port.to_be_bytes()),
-                Operand::InSet(name) => add_lookup(bytes, Op::Eq, name),
-            }
+            add_operand(rule, Op::Eq, value, |port| port.to_be_bytes().to_vec());
         }
         // [ payload load 4b @ network header + 16 ] [ bitwise ] [ cmp | lookup ]
         Match::DestinationAddress { op, prefix_len, value } => {
-            let length = usize::from(family.address_bits() / 8);
+            let bytes = usize::from(family.address_bits() / 8);
             let offset = uapi::address_offset(family);
-            add_payload(bytes, NFT_PAYLOAD_NETWORK_HEADER, offset, length as u32);
+            add_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, offset, bytes as u32);
             if *prefix_len < family.address_bits() {
-                add_mask(bytes, &uapi::prefix_mask(*prefix_len, length));
+                add_mask(rule, &uapi::prefix_mask(*prefix_len, bytes));
             }
-            match value {
-                Operand::One(IpAddr::V4(address)) => add_cmp(bytes, *op, &address.octets()),
-                Operand::One(IpAddr::V6(address)) => add_cmp(bytes, *op, &address.octets()),
-                Operand::InSet(name) => add_lookup(bytes, *op, name),
-            }
+            add_operand(rule, *op, value, |address| ip_to_vec(*address));
         }
         // [ meta load skuid ] [ cmp | lookup ], in the machine's byte order
         Match::SocketUid { op, value } => {
-            add_meta(bytes, NFT_META_SKUID);
-            match value {
-                Operand::One(uid) => add_cmp(bytes, *op, &uid.to_ne_bytes()),
-                Operand::InSet(name) => add_lookup(bytes, *op, name),
-            }
+            rule.add_expr(Meta::new(MetaType::SkUid));
+            add_operand(rule, *op, value, |uid| uid.to_ne_bytes().to_vec());
         }
-        Match::InputInterface(pattern) => add_interface(bytes, NFT_META_IIFNAME, pattern),
-        Match::OutputInterface(pattern) => add_interface(bytes, NFT_META_OIFNAME, pattern),
+        Match::InputInterface(pattern) => add_interface(rule, MetaType::IifName, pattern),
+        Match::OutputInterface(pattern) => add_interface(rule, MetaType::OifName, pattern),
     }
 }
 
-fn add_meta(bytes: &mut Vec<u8>, key: u32) {
-    add_numbers(bytes, "meta", &[(NFTA_META_DREG, NFT_REG_1), (NFTA_META_KEY, key)]);
-}
-
-fn add_payload(bytes: &mut Vec<u8>, base: u32, offset: u32, length: u32) {
-    let attributes = [
-        (NFTA_PAYLOAD_DREG, NFT_REG_1),
-        (NFTA_PAYLOAD_BASE, base),
-        (NFTA_PAYLOAD_OFFSET, offset),
-        (NFTA_PAYLOAD_LEN, length),
-    ];
-    add_numbers(bytes, "payload", &attributes);
+fn add_payload(rule: &mut rustables::Rule, base: u32, offset: u32, len: u32) {
+    let payload = Payload::default()
+        .with_base(base)
+        .with_offset(offset)
+        .with_len(len)
+        .with_dreg(Register::Reg1);
+    rule.add_expr(payload);
 }
 
 /// `register & mask`, which the kernel has as `(register & mask) ^ 0`.
-fn add_mask(bytes: &mut Vec<u8>, mask: &[u8]) {
-    add(bytes, "bitwise", |data| {
-        netlink::add_u32(data, NFTA_BITWISE_SREG, NFT_REG_1);
-        netlink::add_u32(data, NFTA_BITWISE_DREG, NFT_REG_1);
-        netlink::add_u32(data, NFTA_BITWISE_LEN, mask.len() as u32);
-        add_value(data, NFTA_BITWISE_MASK, mask);
-        add_value(data, NFTA_BITWISE_XOR, &[0; 16][..mask.len()]);
-    });
-}
-
-fn add_cmp(bytes: &mut Vec<u8>, op: Op, value: &[u8]) {
-    let op = match op {
-        Op::Eq => NFT_CMP_EQ,
-        Op::Ne => NFT_CMP_NEQ,
-    };
-    add(bytes, "cmp", |data| {
-        netlink::add_u32(data, NFTA_CMP_SREG, NFT_REG_1);
-        netlink::add_u32(data, NFTA_CMP_OP, op);
-        add_value(data, NFTA_CMP_DATA, value);
-    });
+fn add_mask(rule: &mut rustables::Rule, mask: &[u8]) {
+    let xor = vec![0; mask.len()];
+    rule.add_expr(Bitwise::new(mask, xor).expect("mask and xor have one length"));
 }
 
 /// # Panics
-/// Where a set is compared with `!=`, which no ruleset of ours does.
-fn add_lookup(bytes: &mut Vec<u8>, op: Op, set: &str) {
-    assert_eq!(op, Op::Eq, "set {set} can only be compared with equal");
-    add(bytes, "lookup", |data| {
-        netlink::add_attribute(data, NFTA_LOOKUP_SET, set.as_bytes());
-        netlink::add_u32(data, NFTA_LOOKUP_SREG, NFT_REG_1);
-    });
+/// Where a set is compared with `!=`, which no ruleset of ours does and
+/// rustables has no attribute for.
+fn add_operand<T>(
+    rule: &mut rustables::Rule,
+    op: Op,
+    value: &Operand<T>,
+    bytes: impl Fn(&T) -> Vec<u8>,
+) {
+    match value {
+        Operand::One(value) => {
+            let op = match op {
+                Op::Eq => CmpOp::Eq,
+                Op::Ne => CmpOp::Neq,
+            };
+            rule.add_expr(Cmp::new(op, bytes(value)));
+        }
+        Operand::InSet(name) => {
+            assert_eq!(op, Op::Eq, "set {name} can only be compared with equal");
+            rule.add_expr(Lookup::default().with_set(&**name).with_sreg(Register::Reg1));
+        }
+    }
 }
 
 /// [ meta load iifname ] [ cmp eq ]: a whole name is compared with its padding,
 /// the beginning of one without. Every name begins with nothing.
-fn add_interface(bytes: &mut Vec<u8>, key: u32, pattern: &InterfacePattern) {
-    let mut name = [0; uapi::INTERFACE_NAME];
-    let length = pattern.name.len().min(name.len() - 1);
-    name[..length].copy_from_slice(&pattern.name.as_bytes()[..length]);
-    let compared = if pattern.prefix { &name[..length] } else { &name };
-    if !compared.is_empty() {
-        add_meta(bytes, key);
-        add_cmp(bytes, Op::Eq, compared);
+fn add_interface(rule: &mut rustables::Rule, name: MetaType, pattern: &InterfacePattern) {
+    let mut bytes = pattern.name.as_bytes().to_vec();
+    bytes.truncate(uapi::INTERFACE_NAME - 1);
+    if !pattern.prefix {
+        bytes.resize(uapi::INTERFACE_NAME, 0);
+    } else if bytes.is_empty() {
+        return;
     }
+    rule.add_expr(Meta::new(name));
+    rule.add_expr(Cmp::new(CmpOp::Eq, bytes));
 }
 
-fn add_verdict(bytes: &mut Vec<u8>, family: Family, verdict: &Verdict) {
+fn add_verdict(rule: &mut rustables::Rule, family: Family, verdict: &Verdict) {
     match verdict {
-        Verdict::Return => add_code(bytes, NFT_RETURN, None),
-        Verdict::Accept => add_code(bytes, uapi::ACCEPT, None),
-        Verdict::Jump(chain) => add_code(bytes, NFT_JUMP, Some(chain)),
-        // [ immediate port ] [ redir ]
+        Verdict::Return => rule.add_expr(Immediate::new_verdict(VerdictKind::Return)),
+        Verdict::Accept => rule.add_expr(Immediate::new_verdict(VerdictKind::Accept)),
+        Verdict::Jump(chain) => {
+            rule.add_expr(Immediate::new_verdict(VerdictKind::Jump { chain: chain.to_string() }));
+        }
+        // [ immediate port ] [ redir ]: rustables has no redir; attribute 1 of
+        // both is a register (NFTA_REDIR_REG_PROTO_MIN, NFTA_IMMEDIATE_DREG)
         Verdict::Redirect(port) => {
-            add_immediate(bytes, &port.to_be_bytes());
-            add_numbers(bytes, "redir", &[(NFTA_REDIR_REG_PROTO_MIN, NFT_REG_1)]);
+            rule.add_expr(Immediate::new_data(port.to_be_bytes().to_vec(), Register::Reg1));
+            let register = Immediate::default().with_dreg(Register::Reg1);
+            let redir = RawExpression::default().with_name("redir");
+            rule.add_expr(redir.with_data(ExpressionVariant::from(register)));
         }
         // [ immediate address ] [ nat dnat ]
         Verdict::Dnat(address) => {
-            match address {
-                IpAddr::V4(address) => add_immediate(bytes, &address.octets()),
-                IpAddr::V6(address) => add_immediate(bytes, &address.octets()),
-            }
-            let attributes = [
-                (NFTA_NAT_TYPE, NFT_NAT_DNAT),
-                (NFTA_NAT_FAMILY, netlink::protocol(family).into()),
-                (NFTA_NAT_REG_ADDR_MIN, NFT_REG_1),
-            ];
-            add_numbers(bytes, "nat", &attributes);
+            rule.add_expr(Immediate::new_data(ip_to_vec(*address), Register::Reg1));
+            let nat = Nat::default()
+                .with_nat_type(NatType::DNat)
+                .with_family(protocol_family(family))
+                .with_ip_register(Register::Reg1);
+            rule.add_expr(nat);
         }
         Verdict::RejectWithReset => {
-            add_numbers(bytes, "reject", &[(NFTA_REJECT_TYPE, NFT_REJECT_TCP_RST)]);
+            rule.add_expr(Reject::default().with_type(RejectType::TcpRst));
         }
     }
-}
-
-/// [ immediate reg 1 value ]
-fn add_immediate(bytes: &mut Vec<u8>, value: &[u8]) {
-    add(bytes, "immediate", |data| {
-        netlink::add_u32(data, NFTA_IMMEDIATE_DREG, NFT_REG_1);
-        add_value(data, NFTA_IMMEDIATE_DATA, value);
-    });
-}
-
-/// [ immediate reg 0 verdict ]
-fn add_code(bytes: &mut Vec<u8>, code: i32, chain: Option<&str>) {
-    add(bytes, "immediate", |data| {
-        netlink::add_u32(data, NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-        netlink::add_nested(data, NFTA_IMMEDIATE_DATA, |data| {
-            netlink::add_nested(data, NFTA_DATA_VERDICT, |verdict| {
-                netlink::add_u32(verdict, NFTA_VERDICT_CODE, code as u32);
-                if let Some(chain) = chain {
-                    netlink::add_attribute(verdict, NFTA_VERDICT_CHAIN, chain.as_bytes());
-                }
-            });
-        });
-    });
-}
-
-/// Appends a value that a register holds or is compared with.
-fn add_value(bytes: &mut Vec<u8>, kind: u16, value: &[u8]) {
-    netlink::add_nested(bytes, kind, |data| netlink::add_attribute(data, NFTA_DATA_VALUE, value));
 }
