@@ -32,6 +32,7 @@ pub mod error_chain;
 pub mod interface;
 pub mod journal;
 pub mod kubelet;
+mod links;
 mod near;
 pub mod netns;
 pub mod nft;

@@ -1,7 +1,8 @@
-//! Network namespaces: the only room that calls setns. It opens the path that
-//! the runtime names and refuses what must not be touched. A CNI call's only
-//! thread goes inside and stays there; everybody else runs a closure inside, on
-//! a thread born for it. So there is no way back that could be missed.
+//! I/O: network namespaces, the only module that calls setns. It opens the path
+//! that the runtime names and refuses what must not be touched. A CNI call's
+//! only thread enters and stays inside; everybody else runs a closure inside, on
+//! a thread of its own. No code ever returns from a namespace, so none can fail
+//! to.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -56,6 +57,16 @@ pub enum NetnsError {
         /// The path as given.
         path: PathBuf,
     },
+    /// Whether the path is the node's own namespace cannot be found out.
+    #[error("cannot find out whether {} is the node's own network namespace: {link}", path.display())]
+    Undecided {
+        /// The path as given.
+        path: PathBuf,
+        /// The link that cannot be read.
+        link: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
     /// The namespace can't be entered.
     #[error("cannot enter network namespace {}", path.display())]
     Enter {
@@ -74,7 +85,7 @@ impl Netns {
     /// only entering tells.
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
         let opened = |source| NetnsError::Open { path: path.to_owned(), source };
-        // neither a terminal nor a pipe at this path may take hold of us
+        // neither a terminal nor a pipe at this path may block us or become ours
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY);
         Self::of(options.open(path).map_err(opened)?, path)
@@ -90,14 +101,20 @@ impl Netns {
         if file_system.filesystem_type().0 as i64 != NSFS_MAGIC {
             return Err(NetnsError::NotANamespace { path: path.to_owned() });
         }
-        let metadata = file.metadata().map_err(opened)?;
         // What namespaces(7) says these links read; following one would make the
-        // kernel build the namespace's file first. Pid 1's may be hidden from
-        // us; then ours is all that we can compare.
+        // kernel build the namespace's file first.
+        let metadata = file.metadata().map_err(opened)?;
         let this = PathBuf::from(format!("net:[{}]", metadata.ino()));
-        for own in ["/proc/self/ns/net", "/proc/1/ns/net"] {
-            if std::fs::read_link(own).is_ok_and(|own| own == this) {
-                return Err(NetnsError::OurOwn { path: path.to_owned() });
+        for link in ["/proc/self/ns/net", "/proc/1/ns/net"] {
+            match std::fs::read_link(link) {
+                Ok(own) if own == this => {
+                    return Err(NetnsError::OurOwn { path: path.to_owned() });
+                }
+                Ok(_) => {}
+                Err(error) if link != "/proc/self/ns/net" && is_hidden(&error) => {}
+                Err(source) => {
+                    return Err(NetnsError::Undecided { path: path.to_owned(), link, source });
+                }
             }
         }
         Ok(Netns { file, path: path.to_owned() })
@@ -137,4 +154,11 @@ impl Netns {
             _ => NetnsError::Enter { path: self.path.clone(), source: errno.into() },
         })
     }
+}
+
+/// Whether pid 1 is hidden from us: without CAP_SYS_PTRACE, or by `hidepid`. Our
+/// own namespace is all that we can compare then, and it is the node's wherever
+/// the runtime runs in it.
+fn is_hidden(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound)
 }

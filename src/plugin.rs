@@ -10,11 +10,12 @@ use crate::capabilities;
 use crate::cni::request::Attachment;
 use crate::error_chain::ErrorChain;
 use crate::kubelet;
+use crate::links;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
 use crate::pod::{AddressSource, PodFacts};
 use crate::policy::{self, Decision, PolicyError};
-use crate::ruleset::{self, Family, LAYOUT_VERSION, Owner, Ruleset};
+use crate::ruleset::{self, Family, Owner, Ruleset};
 
 /// Why a call could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -127,20 +128,24 @@ pub fn check(
     result: Option<&RawValue>,
 ) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment, result)?;
-    let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
+    let Some(Plan { ruleset, .. }) = plan else { return Ok(report) };
+    let addresses = result
+        .map(|result| AddressSource::Result(result, &attachment.interface))
+        .unwrap_or_default();
     let mut kernel = enter(attachment)?;
-    let found = kernel.installed()?;
-    let table = found.tables.iter().find(|table| table.family == Family::Ip);
-    match table.and_then(|table| table.owner.as_ref()) {
-        // ADD left the table to the other interface, and so do we.
-        Some(found) if of_another_interface(found, &owner) => return Ok(report),
-        Some(other) if other.layout != LAYOUT_VERSION => {
-            compare::other_layout(&ruleset, &found).map_err(PluginError::Different)?;
-        }
-        _ => compare::exact(&ruleset, &found).map_err(PluginError::Different)?,
-    }
+    let found = kernel.installed_up_to(&ruleset)?;
+    compare::check(&ruleset, &found, |address| addresses.contains(address))
+        .map_err(PluginError::Different)?;
     report.rules = Some(ruleset.rule_count());
     Ok(report)
+}
+
+/// What a DEL did.
+enum Deleted {
+    /// So many tables were removed.
+    Tables(usize),
+    /// Another interface is up: the pod lives on.
+    Nothing { up: String },
 }
 
 /// Removes the rules of an attachment, where they are still there and are
@@ -158,13 +163,25 @@ pub fn del(attachment: &Attachment<'_>) -> Report {
                 ours.push(family);
             }
         }
-        if !ours.is_empty() {
-            kernel.commit(&encode::delete(&ours))?;
+        if ours.is_empty() {
+            return Ok(Deleted::Tables(0));
         }
-        Ok(ours.len())
+        // A pod that lives on with another interface keeps its redirection.
+        let up = links::up().map_err(|errno| NftError::Socket {
+            doing: "list the interfaces of the pod",
+            source: errno.into(),
+        })?;
+        if let Some(other) = up.into_iter().find(|name| *name != attachment.interface) {
+            return Ok(Deleted::Nothing { up: other });
+        }
+        kernel.commit(&encode::delete(&ours))?;
+        Ok(Deleted::Tables(ours.len()))
     });
     match removed {
-        Ok(tables) => report.detail = Some(format!("{tables} tables removed")),
+        Ok(Deleted::Tables(tables)) => report.detail = Some(format!("{tables} tables removed")),
+        Ok(Deleted::Nothing { up }) => {
+            report.detail = Some(format!("the rules stay, since interface {up} is up in the pod"));
+        }
         // The namespace is gone, or never was one: rules die with it.
         Err(PluginError::Netns(error)) => report.detail = Some(ErrorChain(&error).to_string()),
         Err(error) => report

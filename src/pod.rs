@@ -248,6 +248,19 @@ impl AddressSource<'_> {
             AddressSource::Result(result, interface) => PodAddresses::of_result(result, interface),
         }
     }
+
+    /// Whether this is one of them, be it the first of its family or not.
+    pub fn contains(self, address: IpAddr) -> bool {
+        match self {
+            AddressSource::Known(known) => {
+                let known = [known.ipv4.map(IpAddr::from), known.ipv6.map(IpAddr::from)];
+                known.contains(&Some(address))
+            }
+            AddressSource::Result(result, interface) => {
+                all_addresses(result, interface).contains(&address)
+            }
+        }
+    }
 }
 
 impl Default for AddressSource<'_> {
@@ -261,27 +274,30 @@ impl PodAddresses {
     /// in the sandbox, or that names no interface (Calico). What has another
     /// form than the CNI specification gives it is passed over.
     pub fn of_result(result: &RawValue, interface: &str) -> Self {
-        let Ok(result) = serde_json::from_str::<CniResult>(result.get()) else {
-            return PodAddresses::default();
-        };
-        let in_pod = |ip: &CniIp| match ip.interface {
-            None => true,
-            Some(index) => {
-                let found =
-                    usize::try_from(index).ok().and_then(|index| result.interfaces.get(index));
-                found.is_some_and(|found| found.name == interface && !found.sandbox.is_empty())
-            }
-        };
         let mut addresses = PodAddresses::default();
-        for ip in result.ips.iter().filter(|ip| in_pod(ip)) {
-            match ip.address.parse::<IpNetwork>().map(|network| network.ip()) {
-                Ok(IpAddr::V4(ip)) => addresses.ipv4 = addresses.ipv4.or(Some(ip)),
-                Ok(IpAddr::V6(ip)) => addresses.ipv6 = addresses.ipv6.or(Some(ip)),
-                Err(_) => {}
+        for address in all_addresses(result, interface) {
+            match address {
+                IpAddr::V4(ip) => addresses.ipv4 = addresses.ipv4.or(Some(ip)),
+                IpAddr::V6(ip) => addresses.ipv6 = addresses.ipv6.or(Some(ip)),
             }
         }
         addresses
     }
+}
+
+/// The addresses in a result whose interface is `interface` in the sandbox, or
+/// that name no interface.
+fn all_addresses(result: &RawValue, interface: &str) -> Vec<IpAddr> {
+    let Ok(result) = serde_json::from_str::<CniResult>(result.get()) else { return Vec::new() };
+    let in_pod = |ip: &&CniIp| match ip.interface {
+        None => true,
+        Some(index) => {
+            let found = usize::try_from(index).ok().and_then(|index| result.interfaces.get(index));
+            found.is_some_and(|found| found.name == interface && !found.sandbox.is_empty())
+        }
+    };
+    let parsed = result.ips.iter().filter(in_pod).map(|ip| ip.address.parse::<IpNetwork>());
+    parsed.flatten().map(|network| network.ip()).collect()
 }
 
 /// The parts of a CNI result that we read.

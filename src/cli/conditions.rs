@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::net::IpAddr;
 
 use super::wrap::whole;
-use crate::nft::decode::InstalledTable;
+use crate::nft::InstalledTable;
 use crate::ruleset::{Elements, Family, InterfacePattern, Match, Op, Operand, Rule, Set, Table};
 
 /// How many members of a set are named before the rest is only counted.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::conditions::Conditions;
 use super::tables::{Counters, in_order};
 use super::{CliError, describe};
-use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+use crate::nft::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
 use crate::ruleset::{Elements, Family, Provenance, Rule, Set, TABLE, text};
 use crate::sanitize;
 

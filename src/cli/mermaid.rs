@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use super::conditions::Conditions;
 use super::describe;
 use super::tables::{Counters, in_order};
-use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+use crate::nft::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
 use crate::ruleset::{Match, Rule, Verdict};
 use crate::sanitize;
 

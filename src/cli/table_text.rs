@@ -10,7 +10,7 @@ use super::describe;
 use super::paint::Paint;
 use super::tables::in_order;
 use super::wrap::{fold, whole};
-use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+use crate::nft::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
 use crate::ruleset::{self, Rule, text};
 use crate::sanitize;
 

@@ -3,9 +3,8 @@
 //!
 //! Pure.
 
-use crate::nft::Installed;
-use crate::nft::decode::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
-use crate::ruleset::{Chain, HookPoint, Owner, PROBE_COMMENT, Rule, Ruleset, Table, Verdict};
+use crate::nft::{Installed, InstalledChain, InstalledRule, InstalledTable, Place, Reading, reach};
+use crate::ruleset::{Chain, HookPoint, Owner, Rule, Ruleset, Table, Verdict};
 
 /// Whether the counters of rules are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,15 +58,8 @@ pub(super) fn in_order(table: &InstalledTable) -> Vec<&InstalledChain> {
 /// Whether any connection can be redirected or refused. A table without chains,
 /// or without rules that end so, redirects nothing; nor does the probe rule.
 pub(super) fn redirects(table: &InstalledTable) -> bool {
-    let names = reached(table);
-    let chains = names.iter().filter_map(|name| table.chain(name));
-    chains.flat_map(|chain| &chain.rules).any(|rule| match &rule.reading {
-        Reading::Foreign { redirect, .. } => redirect.is_some(),
-        Reading::Known(rule) => {
-            matches!(rule.verdict, Verdict::Redirect(_) | Verdict::RejectWithReset)
-                && rule.comment.as_deref() != Some(PROBE_COMMENT)
-        }
-    })
+    let points = [HookPoint::Prerouting, HookPoint::Output];
+    points.into_iter().any(|point| !reach::installed(table, point).is_empty())
 }
 
 /// The names of the chains that a base chain leads to, in the order of
@@ -107,7 +99,7 @@ fn follow<'a>(table: &'a InstalledTable, name: &'a str, names: &mut Vec<&'a str>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::{ChainKind, Family, Hook};
+    use crate::ruleset::{ChainKind, Family, Hook, PROBE_COMMENT};
 
     fn chain(name: &'static str, point: Option<HookPoint>, jumps: &[&'static str]) -> Chain {
         let hook = |point| Hook { kind: ChainKind::Nat, point, priority: -100 };

@@ -84,7 +84,9 @@ pub fn code(error: &CniError) -> i32 {
                 PolicyError::AnnotationsNotPassed(_) => 104,
             },
             PluginError::Netns(error) => match error {
-                NetnsError::Open { .. } | NetnsError::Enter { .. } => 5,
+                NetnsError::Open { .. }
+                | NetnsError::Undecided { .. }
+                | NetnsError::Enter { .. } => 5,
                 NetnsError::NotANamespace { .. }
                 | NetnsError::OfAnotherKind { .. }
                 | NetnsError::OurOwn { .. } => 101,
@@ -138,11 +140,22 @@ fn remedy(error: &CniError) -> String {
         CniError::Plugin(PluginError::Netns(NetnsError::OurOwn { .. })) => {
             "rules are set in a pod's own network namespace only, never in the node's"
         }
+        CniError::Plugin(PluginError::Netns(NetnsError::Undecided { .. })) => {
+            "osm-cni needs /proc and its links to namespaces (/proc/self/ns/net)"
+        }
+        CniError::Plugin(PluginError::Netns(NetnsError::Enter { source, .. }))
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            "osm-cni needs CAP_SYS_ADMIN in the node's user namespace to enter a pod's network namespace"
+        }
         CniError::Plugin(PluginError::Netns(_)) => {
             "CNI_NETNS must be the path of a pod's network namespace that is still there"
         }
         CniError::Plugin(PluginError::Nft(NftError::Socket { .. })) => {
             "osm-cni needs CAP_NET_ADMIN and CAP_SYS_ADMIN on the node and a kernel with nf_tables (CONFIG_NF_TABLES)"
+        }
+        CniError::Plugin(PluginError::Nft(error)) if error.is_refused_permission() => {
+            "nothing was changed; osm-cni needs CAP_NET_ADMIN in the pod's network namespace"
         }
         CniError::Plugin(PluginError::Nft(_)) => {
             "nothing was changed; is nf_tables with nat, redirect and conntrack available to this kernel (modules nf_tables, nft_chain_nat, nft_redir)?"

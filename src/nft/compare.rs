@@ -1,127 +1,116 @@
-//! Is what the kernel has what a configuration asks for? The first difference
+//! Compares the installed rules with the expected ruleset. The first difference
 //! is named; counters, handles and the order of chains are none.
 //!
 //! Pure.
 
 use std::fmt;
+use std::net::IpAddr;
 
-use super::decode::{Installed, InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+use super::difference::{At, Difference, DifferenceKind};
+use super::installed::{Installed, InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+use super::reach;
 use crate::ruleset::{
-    Chain, Elements, Family, Hook, Match, Owner, Rule, Ruleset, Set, TABLE, Table, Verdict, text,
+    Chain, Elements, Family, Hook, HookPoint, LAYOUT_VERSION, Match, Owner, Rule, Ruleset, Set,
+    Table, Verdict, text,
 };
 
-/// The first difference between what should be and what is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// The family of the table that it is in.
-    pub family: Family,
-    /// What it is.
-    pub kind: DifferenceKind,
-}
+/// The versions of the layout that older releases had.
+const OLDER_LAYOUTS: std::ops::Range<u32> = 1..LAYOUT_VERSION;
 
-/// The kinds of differences. Rules are given as nft would write them, with
-/// their place in the chain, counted from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DifferenceKind {
-    /// The table is gone.
-    TableMissing,
-    /// There should be no table of this family.
-    TableExtra,
-    /// A table by our name that is not ours, with its comment.
-    TableForeign(Option<String>),
-    /// A table of another attachment.
-    OtherOwner {
-        /// Who should have it.
-        expected: Owner,
-        /// Who has it.
-        found: Owner,
-    },
-    /// A table that another version of the plugin made.
-    OtherLayout {
-        /// The layout that it should have.
-        expected: u32,
-        /// The layout that it has.
-        found: u32,
-    },
-    /// Something of a kind that we never make.
-    ObjectForeign(String),
-    /// A set is gone.
-    SetMissing(String),
-    /// A set is new.
-    SetExtra(String),
-    /// A set holds another type of elements.
-    SetType(String),
-    /// An element of a set is gone.
-    ElementMissing {
-        /// The set.
-        set: String,
-        /// The element.
-        element: String,
-    },
-    /// An element of a set is new.
-    ElementExtra {
-        /// The set.
-        set: String,
-        /// The element.
-        element: String,
-    },
-    /// A chain is gone.
-    ChainMissing(String),
-    /// A chain is new.
-    ChainExtra(String),
-    /// A chain gets its packets from somewhere else.
-    HookChanged {
-        /// The chain.
-        chain: String,
-        /// Where from it should.
-        expected: String,
-        /// Where from it does.
-        found: String,
-    },
-    /// A rule is gone.
-    RuleMissing(At),
-    /// A rule is new.
-    RuleExtra(At),
-    /// A rule stands elsewhere in its chain.
-    RuleMoved(At),
-    /// A rule says something else.
-    RuleChanged {
-        /// The rule that should be there.
-        expected: At,
-        /// The rule that is.
-        found: String,
-    },
-    /// No rule redirects to this port.
-    RedirectMissing(u16),
-    /// No base chain is at this hook.
-    HookMissing(String),
-}
-
-/// A rule and its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct At {
-    /// The chain.
-    pub chain: String,
-    /// The place in the chain, from 1.
-    pub number: usize,
-    /// The rule in words.
-    pub rule: String,
-}
-
-/// Compares what a configuration asks for with what is there, all of it.
+/// Compares all of it, to the last byte of the owner.
 ///
 /// # Errors
 /// The first difference.
 pub fn exact(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
-    each(expected, found, |table, found| {
-        let layout = |owner: &Option<Owner>| owner.as_ref().map(|owner| owner.layout);
-        match (layout(&table.owner), layout(&found.owner)) {
-            (Some(expected), Some(found)) if expected != found => {
-                Err(DifferenceKind::OtherLayout { expected, found })
-            }
-            _ => whole(table, found),
+    compare(expected, found, |table, found| {
+        if let (Some(expected), Some(found)) = (&table.owner, &found.owner)
+            && !found.same_attachment(expected)
+        {
+            return Err(other_owner(expected, found));
         }
-    })?;
+        whole(table, found, &|_| false)
+    })
+}
+
+/// Compares as CHECK does:
+///
+/// - A table that was made for another interface of the same pod, by whatever
+///   settings, stays as it is at ADD. It need only lead from its base chains to
+///   the proxy's ports.
+/// - So need a table with the layout of an older release, so that an upgrade
+///   fails no pod.
+/// - The address of `localProxyMode: PodIP` may be any that `is_pods` accepts,
+///   since a plugin behind us may have added addresses. One family may lack the
+///   rule, since its address may have come later.
+///
+/// # Errors
+/// The first difference.
+pub fn check(
+    expected: &Ruleset,
+    found: &Installed,
+    is_pods: impl Fn(IpAddr) -> bool,
+) -> Result<(), Difference> {
+    let reduced = without_later_pod_ip(expected, found);
+    compare(reduced.as_ref().unwrap_or(expected), found, |table, found| {
+        let (Some(owner), Some(other)) = (&table.owner, &found.owner) else {
+            return whole(table, found, &is_pods);
+        };
+        if other.container != owner.container {
+            return Err(other_owner(owner, other));
+        }
+        let older = OLDER_LAYOUTS.contains(&other.layout);
+        if other.layout != owner.layout && !older {
+            let (expected, found) = (owner.layout, other.layout);
+            return Err(DifferenceKind::UnknownLayout { expected, found });
+        }
+        if older || other.interface != owner.interface {
+            return outline(table, found);
+        }
+        whole(table, found, &is_pods)
+    })
+}
+
+/// The expected rules without the rule of `localProxyMode: PodIP` in a family
+/// that does not have it, where another family has it; none if that is not so.
+fn without_later_pod_ip(expected: &Ruleset, found: &Installed) -> Option<Ruleset> {
+    let is_dnat = |rule: &Rule| matches!(rule.verdict, Verdict::Dnat(_));
+    let has_it = |family| {
+        let table = found.table(family)?;
+        let mut rules = table.chains.iter().flat_map(|chain| &chain.rules);
+        Some(rules.any(|rule| rule.known().is_some_and(is_dnat)))
+    };
+    let families = [Family::Ip, Family::Ip6];
+    let without = families.into_iter().find(|family| has_it(*family) == Some(false))?;
+    families.into_iter().find(|family| has_it(*family) == Some(true))?;
+    let mut reduced = expected.clone();
+    for table in reduced.tables.iter_mut().filter(|table| table.family == without) {
+        for chain in &mut table.chains {
+            chain.rules.retain(|rule| !is_dnat(rule));
+        }
+    }
+    Some(reduced)
+}
+
+fn other_owner(expected: &Owner, found: &Owner) -> DifferenceKind {
+    DifferenceKind::OtherOwner { expected: expected.clone(), found: found.clone() }
+}
+
+/// Compares the tables that should be there, one by one, and finds those that
+/// should not.
+fn compare(
+    expected: &Ruleset,
+    found: &Installed,
+    tables: impl Fn(&Table, &InstalledTable) -> Result<(), DifferenceKind>,
+) -> Result<(), Difference> {
+    for table in &expected.tables {
+        let family = table.family;
+        let differs = |kind| Difference { family, kind };
+        let found = found.table(family).ok_or(differs(DifferenceKind::TableMissing))?;
+        if table.owner.is_some() && found.owner.is_none() {
+            return Err(differs(DifferenceKind::TableForeign(found.comment.clone())));
+        }
+        tables(table, found).map_err(differs)?;
+    }
     let extra = found.tables.iter().find(|table| expected.table(table.family).is_none());
     match extra.map(|table| table.family) {
         Some(family) => Err(Difference { family, kind: DifferenceKind::TableExtra }),
@@ -129,44 +118,18 @@ pub fn exact(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
     }
 }
 
-/// Compares what another version of the plugin made: it need only have the
-/// base chains and the redirects, by whatever names. An upgrade must not fail
-/// pods that are well.
-///
-/// # Errors
-/// The first difference.
-pub fn other_layout(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
-    each(expected, found, outline)
-}
-
-/// Compares the tables that should be there, one by one.
-fn each(
-    expected: &Ruleset,
-    found: &Installed,
-    compare: impl Fn(&Table, &InstalledTable) -> Result<(), DifferenceKind>,
-) -> Result<(), Difference> {
-    for table in &expected.tables {
-        let family = table.family;
-        let differs = |kind| Difference { family, kind };
-        let found = found.table(family).ok_or(differs(DifferenceKind::TableMissing))?;
-        owner(table, found).and_then(|()| compare(table, found)).map_err(differs)?;
+/// Compares a table of the same layout: chains, rules, sets and elements.
+fn whole(
+    expected: &Table,
+    found: &InstalledTable,
+    is_pods: &dyn Fn(IpAddr) -> bool,
+) -> Result<(), DifferenceKind> {
+    if let (Some(expected), Some(found)) = (&expected.owner, &found.owner)
+        && expected.layout != found.layout
+    {
+        let (expected, found) = (expected.layout, found.layout);
+        return Err(DifferenceKind::UnknownLayout { expected, found });
     }
-    Ok(())
-}
-
-/// Whether both are the same attachment's.
-fn owner(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
-    let Some(owner) = &expected.owner else { return Ok(()) };
-    match &found.owner {
-        None => Err(DifferenceKind::TableForeign(found.comment.clone())),
-        Some(other) if !owner.same_attachment(other) => {
-            Err(DifferenceKind::OtherOwner { expected: owner.clone(), found: other.clone() })
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-fn whole(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
     for chain in &expected.chains {
         let name = || chain.name.to_string();
         let other = found.chain(&chain.name).ok_or_else(|| DifferenceKind::ChainMissing(name()))?;
@@ -179,7 +142,7 @@ fn whole(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind>
             let (expected, found) = (place_text(chain.hook), installed_place_text(&other.place));
             return Err(DifferenceKind::HookChanged { chain: name(), expected, found });
         }
-        rules(expected.family, chain, other)?;
+        rules(expected.family, chain, other, is_pods)?;
     }
     for set in &expected.sets {
         let other = found.sets.iter().find(|other| other.name == set.name);
@@ -199,9 +162,14 @@ fn whole(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind>
     }
 }
 
-fn rules(family: Family, chain: &Chain, other: &InstalledChain) -> Result<(), DifferenceKind> {
+fn rules(
+    family: Family,
+    chain: &Chain,
+    other: &InstalledChain,
+    is_pods: &dyn Fn(IpAddr) -> bool,
+) -> Result<(), DifferenceKind> {
     let same = |rule: &Rule, other: &InstalledRule| {
-        other.known().is_some_and(|other| canonical(rule).eq(canonical(other)))
+        other.known().is_some_and(|other| same_rule(rule, other, is_pods))
     };
     let (expected, found) = (&chain.rules, &other.rules);
     let mismatch = expected.iter().zip(found).position(|(rule, other)| !same(rule, other));
@@ -237,14 +205,22 @@ fn rules(family: Family, chain: &Chain, other: &InstalledChain) -> Result<(), Di
     })
 }
 
-/// A rule's parts without what matches every packet.
-fn canonical(rule: &Rule) -> impl Iterator<Item = (Option<&Match>, &Verdict, Option<&str>)> + '_ {
-    let all = |condition: &&Match| match condition {
-        Match::InputInterface(pattern) | Match::OutputInterface(pattern) => !pattern.matches_all(),
-        _ => true,
+/// Compares without the conditions that match every packet, and with any of the
+/// pod's addresses as good as another.
+fn same_rule(expected: &Rule, found: &Rule, is_pods: &dyn Fn(IpAddr) -> bool) -> bool {
+    fn conditions(rule: &Rule) -> impl Iterator<Item = &Match> {
+        rule.matches.iter().filter(|condition| match condition {
+            Match::InputInterface(pattern) | Match::OutputInterface(pattern) => {
+                !pattern.matches_all()
+            }
+            _ => true,
+        })
+    }
+    let verdict = match (&expected.verdict, &found.verdict) {
+        (Verdict::Dnat(expected), Verdict::Dnat(found)) => expected == found || is_pods(*found),
+        (expected, found) => expected == found,
     };
-    let matches = rule.matches.iter().filter(all).map(Some).chain([None]);
-    matches.map(|condition| (condition, &rule.verdict, rule.comment.as_deref()))
+    verdict && expected.comment == found.comment && conditions(expected).eq(conditions(found))
 }
 
 fn elements(set: &Set, other: &Set) -> Result<(), DifferenceKind> {
@@ -257,7 +233,10 @@ fn elements(set: &Set, other: &Set) -> Result<(), DifferenceKind> {
             return Ok(());
         }
         let set = name.to_owned();
-        if let Some(gone) = expected.iter().find(|element| found.binary_search(element).is_err()) {
+        if found.len() <= expected.len()
+            && let Some(gone) =
+                expected.iter().find(|element| found.binary_search(element).is_err())
+        {
             return Err(DifferenceKind::ElementMissing { set, element: gone.to_string() });
         }
         match found.iter().find(|element| expected.binary_search(element).is_err()) {
@@ -275,25 +254,20 @@ fn elements(set: &Set, other: &Set) -> Result<(), DifferenceKind> {
     }
 }
 
+/// Whether the base chains lead to wherever the expected ones do, by whatever
+/// chains and names.
 fn outline(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
-    for hook in expected.chains.iter().filter_map(|chain| chain.hook) {
-        if !found.chains.iter().any(|chain| chain.place == Place::Base(hook)) {
-            return Err(DifferenceKind::HookMissing(place_text(Some(hook))));
-        }
+    let inbound = reach::expected(expected, HookPoint::Prerouting);
+    let mut outbound = reach::expected(expected, HookPoint::Output);
+    // osm-v1 also leads some of what the pod sends to the inbound port
+    if outbound.iter().any(|verdict| !inbound.contains(verdict)) {
+        outbound.retain(|verdict| !inbound.contains(verdict));
     }
-    let redirect = |rule: &InstalledRule| match &rule.reading {
-        Reading::Known(Rule { verdict: Verdict::Redirect(port), .. }) => Some(*port),
-        Reading::Known(_) => None,
-        Reading::Foreign { redirect, .. } => *redirect,
-    };
-    let ports: Vec<u16> =
-        found.chains.iter().flat_map(|chain| &chain.rules).filter_map(redirect).collect();
-    for rule in expected.chains.iter().flat_map(|chain| &chain.rules) {
-        match rule.verdict {
-            Verdict::Redirect(port) if !ports.contains(&port) => {
-                return Err(DifferenceKind::RedirectMissing(port));
-            }
-            _ => {}
+    for (point, wanted) in [(HookPoint::Prerouting, inbound), (HookPoint::Output, outbound)] {
+        let reached = reach::installed(found, point);
+        if let Some(verdict) = wanted.iter().find(|verdict| !reached.contains(verdict)) {
+            let verdict = text::verdict(verdict);
+            return Err(DifferenceKind::NotReached { hook: text::hook_point(point), verdict });
         }
     }
     Ok(())
@@ -318,50 +292,5 @@ fn installed_place_text(place: &Place) -> String {
     }
 }
 
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule {} of chain {} ({})", self.number, self.chain, self.rule)
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use DifferenceKind::*;
-        write!(f, "table {} {TABLE}", self.family.as_str())?;
-        match &self.kind {
-            TableMissing => write!(f, " is gone"),
-            TableExtra => write!(f, " should not be there"),
-            TableForeign(None) => write!(f, " was not made by osm-cni"),
-            TableForeign(Some(comment)) => {
-                write!(f, " was not made by osm-cni, its comment is {comment:?}")
-            }
-            OtherOwner { expected, found } => write!(
-                f,
-                " belongs to container {} interface {}, not to container {} interface {}",
-                found.container, found.interface, expected.container, expected.interface
-            ),
-            OtherLayout { expected, found } => {
-                write!(f, " has layout {found} instead of {expected}")
-            }
-            ObjectForeign(object) => write!(f, " has a foreign {object}"),
-            SetMissing(set) => write!(f, ": set {set} is gone"),
-            SetExtra(set) => write!(f, ": set {set} was added"),
-            SetType(set) => write!(f, ": set {set} has another type"),
-            ElementMissing { set, element } => write!(f, ": {element} is gone from set {set}"),
-            ElementExtra { set, element } => write!(f, ": {element} was added to set {set}"),
-            ChainMissing(chain) => write!(f, ": chain {chain} is gone"),
-            ChainExtra(chain) => write!(f, ": chain {chain} was added"),
-            HookChanged { chain, expected, found } => {
-                write!(f, ": chain {chain} has {found} instead of {expected}")
-            }
-            RuleMissing(at) => write!(f, ": {at} is gone"),
-            RuleExtra(at) => write!(f, ": {at} was added"),
-            RuleMoved(at) => write!(f, ": {at} was moved"),
-            RuleChanged { expected, found } => write!(f, ": {expected} was changed to {found}"),
-            RedirectMissing(port) => write!(f, ": no rule redirects to port {port}"),
-            HookMissing(hook) => write!(f, ": no chain has {hook}"),
-        }
-    }
-}
-
-impl std::error::Error for Difference {}
+#[cfg(test)]
+mod tests;

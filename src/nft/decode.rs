@@ -1,9 +1,9 @@
-//! Reading 3, the way back: the kernel's dumps become tables, chains, rules
-//! and sets again, with counters. What was not made by us is kept as words.
+//! The decoder: the kernel's dumps become tables, chains, rules and sets again,
+//! with counters. What we could not have made is kept as words.
 //!
-//! Pure, and calm about any bytes: every bound is checked, what is not known
-//! is skipped.
+//! Pure, for any bytes: every bound is checked, what is not known is skipped.
 
+mod field;
 mod rule;
 
 use std::borrow::Cow;
@@ -19,141 +19,10 @@ use rustables::sys::{
     NFTA_TABLE_USERDATA,
 };
 
+use super::installed::{Installed, InstalledChain, InstalledTable, Place};
 use super::netlink::{self, Attributes, Message, Messages};
 use super::uapi::{self, SetKind};
-use crate::ruleset::{
-    Chain, ChainKind, Family, Hook, HookPoint, Owner, Rule, Ruleset, Set, TABLE, Table,
-};
-
-/// Our tables as they are in a network namespace.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Installed {
-    /// The tables; IPv4's comes first.
-    pub tables: Vec<InstalledTable>,
-}
-
-/// A table by our name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstalledTable {
-    /// The family.
-    pub family: Family,
-    /// Its comment.
-    pub comment: Option<String>,
-    /// Whose it is, if its comment is ours.
-    pub owner: Option<Owner>,
-    /// Its sets, in the order they were made, elements sorted.
-    pub sets: Vec<Set>,
-    /// Its chains, in the order they were made.
-    pub chains: Vec<InstalledChain>,
-    /// What is in the table and is of no kind that we make, in words.
-    pub foreign: Vec<String>,
-}
-
-/// A chain of such a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstalledChain {
-    /// The name.
-    pub name: String,
-    /// Where its packets come from.
-    pub place: Place,
-    /// The rules in order.
-    pub rules: Vec<InstalledRule>,
-}
-
-/// Where a chain's packets come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// From other chains.
-    Jumped,
-    /// From the kernel.
-    Base(Hook),
-    /// From the kernel, in a way that none of our chains has.
-    Foreign(String),
-}
-
-/// A rule of such a chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InstalledRule {
-    /// What it says.
-    pub reading: Reading,
-    /// Packets that it matched.
-    pub packets: u64,
-    /// Bytes that it matched.
-    pub bytes: u64,
-    /// The kernel's number for it.
-    pub handle: u64,
-}
-
-/// What a rule says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
-    /// A rule that we could have made.
-    Known(Rule),
-    /// Another's.
-    Foreign {
-        /// The names of its expressions.
-        expressions: Vec<String>,
-        /// The port that it redirects to, if it does.
-        redirect: Option<u16>,
-    },
-}
-
-impl Installed {
-    /// The table of one family.
-    pub fn table(&self, family: Family) -> Option<&InstalledTable> {
-        self.tables.iter().find(|table| table.family == family)
-    }
-
-    /// The ruleset, if all of it could have been made by us.
-    pub fn ruleset(&self) -> Option<Ruleset> {
-        let tables = self.tables.iter().map(InstalledTable::table).collect::<Option<_>>()?;
-        Some(Ruleset { tables })
-    }
-}
-
-impl InstalledTable {
-    /// The chain of this name.
-    pub fn chain(&self, name: &str) -> Option<&InstalledChain> {
-        self.chains.iter().find(|chain| chain.name == name)
-    }
-
-    /// The table, if all of it could have been made by us.
-    pub fn table(&self) -> Option<Table> {
-        if !self.foreign.is_empty() {
-            return None;
-        }
-        Some(Table {
-            family: self.family,
-            owner: self.owner.clone(),
-            sets: self.sets.clone(),
-            chains: self.chains.iter().map(InstalledChain::chain).collect::<Option<_>>()?,
-        })
-    }
-}
-
-impl InstalledChain {
-    /// The chain, if all of it could have been made by us.
-    fn chain(&self) -> Option<Chain> {
-        let hook = match self.place {
-            Place::Jumped => None,
-            Place::Base(hook) => Some(hook),
-            Place::Foreign(_) => return None,
-        };
-        let rules = self.rules.iter().map(|rule| rule.known().cloned());
-        let name = Cow::Owned(self.name.clone());
-        Some(Chain { name, hook, rules: rules.collect::<Option<_>>()? })
-    }
-}
-
-impl InstalledRule {
-    /// The rule, if it could have been made by us.
-    pub fn known(&self) -> Option<&Rule> {
-        match &self.reading {
-            Reading::Known(rule) => Some(rule),
-            Reading::Foreign { .. } => None,
-        }
-    }
-}
+use crate::ruleset::{ChainKind, Family, Hook, HookPoint, Owner, Set, TABLE};
 
 /// Reads the datagrams of a dump, one behind the other: tables, chains, sets,
 /// elements and rules in any order that has parents before children; a table
@@ -179,15 +48,25 @@ pub(super) fn installed_checked(dump: &[u8]) -> (Installed, bool) {
         }
         let table = installed.tables.iter_mut().find(|table| table.family == family);
         let (Some(kind), Some(table)) = (message.nft_kind(), table) else { continue };
-        repeated |= table.add(kind, &message.attributes());
+        table.add(kind, &message.attributes());
     }
     installed.tables.sort_by_key(|table| table.family);
+    // once for all messages: a set may have come in thousands
+    for set in installed.tables.iter_mut().flat_map(|table| &mut table.sets) {
+        repeated |= set.elements.sort();
+    }
     (installed, repeated)
 }
 
 /// The comment of a table's message.
 pub(super) fn table_comment<'a>(message: &Message<'a>) -> Option<&'a str> {
     uapi::parse_comment(message.attributes().find(NFTA_TABLE_USERDATA)?.value)
+}
+
+/// How many elements a message has.
+pub(super) fn element_count(message: &Message<'_>) -> usize {
+    let list = message.attributes().find(NFTA_SET_ELEM_LIST_ELEMENTS);
+    list.map_or(0, |list| list.nested().filter(|element| element.kind == NFTA_LIST_ELEM).count())
 }
 
 /// The names of our sets in a dump whose elements can be read.
@@ -229,54 +108,50 @@ fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
 }
 
 impl InstalledTable {
-    /// Adds an object that is in this table; whether it is an element that is
-    /// there already.
-    fn add(&mut self, kind: u32, object: &Attributes<'_>) -> bool {
+    /// Adds an object that is in this table.
+    fn add(&mut self, kind: u32, object: &Attributes<'_>) {
         let table = match kind {
             NFT_MSG_NEWCHAIN => NFTA_CHAIN_TABLE,
             NFT_MSG_NEWSET => NFTA_SET_TABLE,
             NFT_MSG_NEWSETELEM => NFTA_SET_ELEM_LIST_TABLE,
             NFT_MSG_NEWRULE => NFTA_RULE_TABLE,
-            _ => return false,
+            _ => return,
         };
         if !is_ours(object, table) {
-            return false;
+            return;
         }
         match kind {
             NFT_MSG_NEWCHAIN => self.chains.extend(new_chain(object)),
             NFT_MSG_NEWSET => self.add_set(object),
-            NFT_MSG_NEWSETELEM => return self.add_elements(object).unwrap_or_default(),
+            NFT_MSG_NEWSETELEM => self.add_elements(object).unwrap_or_default(),
             _ => self.add_rule(object),
         }
-        false
     }
 
     fn add_set(&mut self, set: &Attributes<'_>) {
         let Some(name) = set.find(NFTA_SET_NAME).and_then(|name| name.text()) else { return };
-        match set_kind(set).and_then(|kind| kind.elements(&[])) {
+        match set_kind(set).map(SetKind::no_elements) {
             Some(elements) => self.sets.push(Set { name: Cow::Owned(name.to_owned()), elements }),
             None => self.foreign.push(format!("set {name}")),
         }
     }
 
-    fn add_elements(&mut self, list: &Attributes<'_>) -> Option<bool> {
+    fn add_elements(&mut self, list: &Attributes<'_>) -> Option<()> {
         let name = list.find(NFTA_SET_ELEM_LIST_SET)?.text()?;
         let set = self.sets.iter_mut().find(|set| set.name == name)?;
         let elements = list.find(NFTA_SET_ELEM_LIST_ELEMENTS)?.nested();
-        let keys = elements.filter(|element| element.kind == NFTA_LIST_ELEM).map(|element| {
-            let key = element.nested().find(NFTA_SET_ELEM_KEY)?.nested().find(NFTA_DATA_VALUE)?;
-            Some(key.value)
+        let mut elements = elements.filter(|element| element.kind == NFTA_LIST_ELEM);
+        let known = elements.all(|element| {
+            let key = element.nested().find(NFTA_SET_ELEM_KEY).and_then(|key| {
+                let value = key.nested().find(NFTA_DATA_VALUE)?;
+                uapi::add_key(&mut set.elements, value.value)
+            });
+            key.is_some()
         });
-        let keys: Option<Vec<_>> = keys.collect();
-        let kind = SetKind::of(&set.elements);
-        let Some((more, count)) = keys.and_then(|keys| Some((kind.elements(&keys)?, keys.len())))
-        else {
+        if !known {
             self.foreign.push(format!("element of set {name}"));
-            return None;
-        };
-        let count = set.elements.len() + count;
-        uapi::merge(&mut set.elements, more);
-        Some(set.elements.len() != count)
+        }
+        Some(())
     }
 
     fn add_rule(&mut self, rule: &Attributes<'_>) {

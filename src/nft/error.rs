@@ -1,23 +1,17 @@
-//! What can go wrong between us and nf_tables, in the kernel's own words where
+//! What can go wrong between us and nf_tables, with the kernel's own text where
 //! it has any.
 //!
 //! Pure.
 
 use std::io;
 
+use super::encode::Batch;
+use super::hint::{RefusedAt, hint, refused_at};
 use nix::errno::Errno;
-use rustables::sys::{
-    NFT_MSG_NEWCHAIN, NFT_MSG_NEWRULE, NFT_MSG_NEWSET, NFT_MSG_NEWSETELEM, NFT_MSG_NEWTABLE,
-    NFTA_EXPR_NAME, NFTA_RULE_EXPRESSIONS,
-};
-
-use super::encode::{Batch, Part};
-use super::netlink::{Attributes, Messages, NF_HEADER, align};
-use crate::ruleset::{Chain, ChainKind, Family, Hook, Match, Verdict};
 
 /// How long an answer is waited for. The kernel answers before the sending
-/// call returns, so this only bounds what can't happen.
-pub(super) const PATIENCE_SECONDS: u32 = 5;
+/// call returns, so this bounds only what should never happen.
+pub(super) const ANSWER_SECONDS: u32 = 5;
 
 /// A failure to set or to read rules.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +64,22 @@ pub enum NftError {
     },
 }
 
+impl NftError {
+    /// Whether the kernel said that we may not do this.
+    pub(crate) fn is_refused_permission(&self) -> bool {
+        match self {
+            NftError::Refused(refusal) => refusal.errno == Errno::EPERM,
+            NftError::Unsupported { errno, .. } | NftError::Unreadable { errno, .. } => {
+                *errno == Errno::EPERM
+            }
+            NftError::Socket { .. }
+            | NftError::NoAnswer { .. }
+            | NftError::Changing
+            | NftError::Malformed { .. } => false,
+        }
+    }
+}
+
 /// Which message the kernel refused, and all that it said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -112,14 +122,18 @@ impl Refusal {
         text: Option<&str>,
         offset: Option<u32>,
     ) -> Self {
-        let attribute =
-            offset.and_then(|offset| attribute_at(batch.message(sequence)?, offset as usize));
+        let at = offset.and_then(|offset| refused_at(batch.message(sequence)?, offset as usize));
+        let expression = match &at {
+            Some(RefusedAt::Expression { name, .. }) => Some(name.as_str()),
+            Some(RefusedAt::Attribute(_)) | None => None,
+        };
+        let hint = hint(batch.part(sequence), expression, errno);
         Refusal {
             what: batch.describe(sequence).unwrap_or_else(|| "the transaction".to_owned()),
             errno,
             text: text.filter(|text| !text.is_empty()).map(str::to_owned),
-            attribute,
-            hint: hint(batch, sequence, errno),
+            attribute: at.map(|at| at.to_string()),
+            hint,
         }
     }
 }
@@ -127,110 +141,4 @@ impl Refusal {
 /// `ENOENT` for [`Errno::ENOENT`].
 fn errno_name(errno: Errno) -> String {
     format!("{errno:?}")
-}
-
-/// What a kernel that answers so probably lacks. Where the kernel knows a
-/// module but does not have it, it says ENOENT or EOPNOTSUPP.
-fn hint(batch: &Batch<'_>, sequence: u32, errno: Errno) -> Option<String> {
-    if errno == Errno::EPERM {
-        return Some("CAP_NET_ADMIN in the pod's network namespace is needed".to_owned());
-    }
-    if !matches!(errno, Errno::ENOENT | Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT) {
-        return None;
-    }
-    let (family, part) = batch.part(sequence)?;
-    let version = if family == Family::Ip { "IPv4" } else { "IPv6" };
-    let rule = match part {
-        Part::Table => {
-            return Some(format!("the kernel lacks nf_tables for {version} (CONFIG_NF_TABLES)"));
-        }
-        Part::Chain(Chain { hook: Some(Hook { kind: ChainKind::Nat, .. }), .. }) => {
-            return Some(format!(
-                "the kernel lacks {version} nat for nf_tables (module nft_chain_nat, CONFIG_NFT_NAT)"
-            ));
-        }
-        Part::Set | Part::Chain(_) => return None,
-        Part::Rule(rule) => rule,
-    };
-    match &rule.verdict {
-        Verdict::Redirect(_) => Some(format!(
-            "the kernel lacks redirect for {version} (module nft_redir, CONFIG_NFT_REDIR)"
-        )),
-        Verdict::Dnat(_) => {
-            Some(format!("the kernel lacks dnat for {version} (module nft_nat, CONFIG_NFT_NAT)"))
-        }
-        Verdict::RejectWithReset => Some(format!(
-            "the kernel lacks reject for {version} (module nft_reject, CONFIG_NFT_REJECT; in prerouting Linux 5.9 or newer)"
-        )),
-        Verdict::Return | Verdict::Accept | Verdict::Jump(_) => rule
-            .matches
-            .contains(&Match::NewConnection)
-            .then(|| "the kernel lacks ct matches (module nft_ct, CONFIG_NFT_CT)".to_owned()),
-    }
-}
-
-/// The name of the attribute at this offset of a message; for a rule, its
-/// expression.
-fn attribute_at(message: &[u8], offset: usize) -> Option<String> {
-    let kind = Messages(message).next()?.nft_kind()?;
-    let mut at = NF_HEADER;
-    for attribute in Attributes(message.get(NF_HEADER..)?) {
-        let end = at + align(4 + attribute.value.len());
-        if (at..end).contains(&offset) {
-            if kind == NFT_MSG_NEWRULE && attribute.kind == NFTA_RULE_EXPRESSIONS {
-                return expression_at(attribute.nested(), at + 4, offset);
-            }
-            return Some(attribute_name(kind, attribute.kind));
-        }
-        at = end;
-    }
-    None
-}
-
-fn expression_at(expressions: Attributes<'_>, mut at: usize, offset: usize) -> Option<String> {
-    for (index, expression) in expressions.enumerate() {
-        let end = at + align(4 + expression.value.len());
-        if (at..end).contains(&offset) {
-            let name = expression.nested().find(NFTA_EXPR_NAME)?.text()?;
-            return Some(format!("expression {} ({name})", index + 1));
-        }
-        at = end;
-    }
-    None
-}
-
-fn attribute_name(message: u32, attribute: u16) -> String {
-    let (group, names): (&str, &[&str]) = match message {
-        NFT_MSG_NEWTABLE => ("TABLE", &["NAME", "FLAGS", "USE", "HANDLE", "PAD", "USERDATA"]),
-        NFT_MSG_NEWCHAIN => {
-            ("CHAIN", &["TABLE", "HANDLE", "NAME", "HOOK", "POLICY", "USE", "TYPE"])
-        }
-        NFT_MSG_NEWRULE => {
-            ("RULE", &["TABLE", "CHAIN", "HANDLE", "EXPRESSIONS", "COMPAT", "POSITION", "USERDATA"])
-        }
-        NFT_MSG_NEWSET => (
-            "SET",
-            &[
-                "TABLE",
-                "NAME",
-                "FLAGS",
-                "KEY_TYPE",
-                "KEY_LEN",
-                "DATA_TYPE",
-                "DATA_LEN",
-                "POLICY",
-                "DESC",
-                "ID",
-                "TIMEOUT",
-                "GC_INTERVAL",
-                "USERDATA",
-            ],
-        ),
-        NFT_MSG_NEWSETELEM => ("SET_ELEM_LIST", &["TABLE", "SET", "ELEMENTS", "SET_ID"]),
-        _ => ("", &[]),
-    };
-    match usize::from(attribute).checked_sub(1).and_then(|index| names.get(index)) {
-        Some(name) => format!("attribute NFTA_{group}_{name}"),
-        None => format!("attribute {attribute}"),
-    }
 }

@@ -1,19 +1,24 @@
-//! Reading 3: the kernel's bytes. The only room that knows netlink and
-//! rustables.
+//! The kernel's side: rules become netlink messages and are read back. The only
+//! module that knows netlink and rustables.
 //!
-//! [`encode`] and [`decode`] are pure; [`socket`] is the door to the kernel.
+//! [`socket`] is the I/O boundary to nf_tables; all else here is pure.
 
+mod answer;
 pub mod compare;
 pub mod decode;
+mod difference;
 mod dump;
 pub mod encode;
 mod error;
+mod hint;
+mod installed;
 mod netlink;
+pub mod reach;
 pub mod socket;
 mod uapi;
 
-pub use compare::Difference;
-pub use decode::Installed;
+pub use difference::Difference;
 pub use encode::Batch;
 pub use error::{NftError, Refusal};
+pub use installed::{Installed, InstalledChain, InstalledRule, InstalledTable, Place, Reading};
 pub use socket::{NftSocket, TableOwner};

@@ -1,7 +1,8 @@
-//! The door to nf_tables: one netlink socket, opened inside a network
-//! namespace and used from anywhere. May open that socket, and nothing else.
+//! The I/O boundary to nf_tables: one netlink socket, opened inside a network
+//! namespace and used from anywhere. It opens that socket and nothing else.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 
 use netlink_sys::{Socket, protocols::NETLINK_NETFILTER};
@@ -10,21 +11,22 @@ use nix::libc::{MSG_DONTWAIT, MSG_TRUNC};
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::{TimeVal, TimeValLike as _};
 use rustables::sys::{
-    NFT_MSG_GETGEN, NFT_MSG_GETTABLE, NFTA_GEN_ID, NFTA_TABLE_NAME, NLM_F_ACK_TLVS, NLM_F_CAPPED,
-    NLM_F_DUMP, NLMSG_DONE, NLMSG_ERROR, NLMSGERR_ATTR_MSG, NLMSGERR_ATTR_OFFS,
+    NFT_MSG_GETGEN, NFT_MSG_GETTABLE, NFTA_GEN_ID, NFTA_TABLE_NAME, NLM_F_DUMP, NLMSG_DONE,
+    NLMSG_ERROR,
 };
 
+use super::answer::{Answer, no_nf_tables, refusal};
 use super::decode;
 use super::encode::Batch;
-use super::error::{NftError, PATIENCE_SECONDS, Refusal};
-use super::netlink::{self, Attributes, HEADER, Message, Messages, ne_u32};
+use super::error::{ANSWER_SECONDS, NftError};
+use super::netlink::{self, Message, Messages, ne_u32};
 use crate::ruleset::{Family, Owner, TABLE};
 
 /// No datagram of a dump is longer (`netlink_dump` in `net/netlink`).
 const DATAGRAM_MAX: usize = 32 * 1024;
 
-/// Our questions' sequence numbers start here; a batch's start at 0.
-const FIRST_QUESTION: u32 = 1 << 31;
+/// Sequence numbers of requests start here; a batch's start at 0.
+const FIRST_REQUEST: u32 = 1 << 31;
 
 /// A socket to the nf_tables of one network namespace.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub enum TableOwner {
     Ours(Owner),
 }
 
-/// Why a question was not answered.
+/// Why a request was not answered.
 pub(super) enum Unanswered {
     /// The kernel answered with an error.
     Errno(Errno),
@@ -60,7 +62,7 @@ impl NftSocket {
     /// # Errors
     /// [`NftError::Socket`], or [`NftError::Unsupported`] where the kernel has
     /// no nfnetlink.
-    #[expect(clippy::disallowed_methods, reason = "the door to nf_tables")]
+    #[expect(clippy::disallowed_methods, reason = "the I/O boundary to nf_tables")]
     pub fn open() -> Result<Self, NftError> {
         let socket = Socket::new(NETLINK_NETFILTER).map_err(|source| {
             match source.raw_os_error().map(Errno::from_raw) {
@@ -71,13 +73,13 @@ impl NftSocket {
                 _ => NftError::Socket { doing: "open a netlink socket", source },
             }
         })?;
-        // the kernel's own words; without these two there are only errnos
+        // the kernel's own text; without these two there are only errnos
         let _ = socket.set_ext_ack(true);
         let _ = socket.set_cap_ack(true);
-        let backoff = TimeVal::seconds(PATIENCE_SECONDS.into());
-        setsockopt(&socket, sockopt::ReceiveTimeout, &backoff)
+        let limit = TimeVal::seconds(ANSWER_SECONDS.into());
+        setsockopt(&socket, sockopt::ReceiveTimeout, &limit)
             .map_err(|errno| failed("limit the wait for the kernel", errno.into()))?;
-        Ok(NftSocket { socket, buffer: Vec::new(), sequence: FIRST_QUESTION })
+        Ok(NftSocket { socket, buffer: Vec::new(), sequence: FIRST_REQUEST })
     }
 
     /// Sends a transaction and waits for its outcome. On an error nothing was
@@ -122,7 +124,7 @@ impl NftSocket {
         Err(refused.unwrap_or(NftError::NoAnswer { doing: DOING }))
     }
 
-    /// Whose table `osm` of this family is. One question, no dump.
+    /// Whose table `osm` of this family is: one request, no dump.
     ///
     /// # Errors
     /// [`NftError::Unreadable`], [`NftError::Socket`].
@@ -136,6 +138,7 @@ impl NftSocket {
                 Some(owner) => TableOwner::Ours(owner),
                 None => TableOwner::Foreign,
             };
+            ControlFlow::Continue(())
         });
         match answer {
             Ok(()) => Ok(owner),
@@ -145,8 +148,7 @@ impl NftSocket {
     }
 
     /// The generation of this namespace's rules: [`encode::UNTOUCHED`], and one
-    /// more with each transaction. Asks nothing else of nf_tables than to be
-    /// there.
+    /// more with each transaction. It needs nothing of nf_tables but that it exists.
     ///
     /// [`encode::UNTOUCHED`]: super::encode::UNTOUCHED
     ///
@@ -157,6 +159,7 @@ impl NftSocket {
         let mut generation = None;
         let answer = self.ask(DOING, (NFT_MSG_GETGEN, 0, None, &[]), |message| {
             generation = message.attributes().find(NFTA_GEN_ID).and_then(|id| id.u32());
+            ControlFlow::Continue(())
         });
         match answer {
             Ok(()) => generation.ok_or(NftError::Malformed { doing: DOING }),
@@ -165,15 +168,15 @@ impl NftSocket {
         }
     }
 
-    /// Asks nf_tables one question: kind, flags, family, attributes. Each
-    /// message of the answer is handed on.
+    /// Sends one request (kind, flags, family, attributes) and passes each message
+    /// of the answer to `each`, until that breaks off.
     pub(super) fn ask(
         &mut self,
         doing: &'static str,
         (kind, flags, family, texts): (u32, u32, Option<Family>, &[(u16, &str)]),
-        mut each: impl FnMut(Message<'_>),
+        mut each: impl FnMut(Message<'_>) -> ControlFlow<()>,
     ) -> Result<(), Unanswered> {
-        self.sequence = self.sequence.checked_add(1).unwrap_or(FIRST_QUESTION);
+        self.sequence = self.sequence.checked_add(1).unwrap_or(FIRST_REQUEST);
         let mut request = Vec::new();
         netlink::add_message(&mut request, kind, flags, self.sequence, family, |bytes| {
             for (kind, text) in texts {
@@ -204,7 +207,8 @@ impl NftSocket {
                         return Ok(());
                     }
                     _ if message.interrupted() => return Err(Unanswered::Errno(Errno::EINTR)),
-                    _ => each(message),
+                    _ if each(message).is_break() => return Ok(()),
+                    _ => {}
                 }
                 if !dump {
                     return Ok(());
@@ -256,7 +260,7 @@ impl NftSocket {
 }
 
 impl Unanswered {
-    /// The error of a question that nobody has a better word for.
+    /// The error of a request, where the caller has no better text.
     pub(super) fn doing(self, doing: &'static str) -> NftError {
         match self {
             Unanswered::Errno(errno) => NftError::Unreadable { doing, errno },
@@ -278,54 +282,4 @@ pub(super) fn is_absent(errno: Errno) -> bool {
 
 fn failed(doing: &'static str, source: io::Error) -> NftError {
     NftError::Socket { doing, source }
-}
-
-/// `struct nlmsgerr` and what may follow it.
-struct Answer<'a> {
-    /// 0, or a negative errno.
-    error: i32,
-    /// The kernel's text.
-    text: Option<&'a str>,
-    /// The offset of the attribute at fault in the message.
-    offset: Option<u32>,
-}
-
-impl<'a> Answer<'a> {
-    fn read(message: &Message<'a>) -> Option<Self> {
-        if u32::from(message.kind) != NLMSG_ERROR {
-            return None;
-        }
-        let error = ne_u32(message.body, 0)? as i32;
-        let flags = u32::from(message.flags);
-        // our own message comes back in it, whole or only its header
-        let echo =
-            if flags & NLM_F_CAPPED != 0 { HEADER } else { ne_u32(message.body, 4)? as usize };
-        let details = message.body.get(netlink::align(echo).saturating_add(4)..);
-        let details = details.filter(|_| flags & NLM_F_ACK_TLVS != 0).unwrap_or_default();
-        let details = Attributes(details);
-        let offset = details.find(NLMSGERR_ATTR_OFFS as u16);
-        Some(Answer {
-            error,
-            text: details.find(NLMSGERR_ATTR_MSG as u16).and_then(|text| text.text()),
-            offset: offset.and_then(|offset| ne_u32(offset.value, 0)),
-        })
-    }
-}
-
-fn refusal(batch: &Batch<'_>, sequence: u32, answer: Answer<'_>) -> NftError {
-    let errno = Errno::from_raw(answer.error.wrapping_neg());
-    // without nf_tables, nfnetlink refuses the batch's first message
-    if sequence == 0 && errno == Errno::EOPNOTSUPP {
-        return no_nf_tables(errno);
-    }
-    let refusal = Refusal::new(batch, sequence, errno, answer.text, answer.offset);
-    NftError::Refused(Box::new(refusal))
-}
-
-fn no_nf_tables(errno: Errno) -> NftError {
-    let missing = match errno {
-        Errno::EPERM => "nf_tables needs CAP_NET_ADMIN in the pod's network namespace",
-        _ => "the kernel has no nf_tables (module nf_tables, CONFIG_NF_TABLES)",
-    };
-    NftError::Unsupported { missing, errno }
 }

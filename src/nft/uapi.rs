@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use rustables::data_type::DataType;
 use rustables::{ChainPolicy, HookClass};
 
-use crate::ruleset::{Elements, Family};
+use crate::ruleset::{self, Elements, Family};
 
 /// The type of a comment among a table's or a rule's user data
 /// (`NFTNL_UDATA_TABLE_COMMENT`, `NFTNL_UDATA_RULE_COMMENT`).
@@ -84,22 +84,27 @@ impl SetKind {
         bytes
     }
 
-    /// The elements with these keys, sorted; none if a key has another length.
-    pub(super) fn elements(self, keys: &[&[u8]]) -> Option<Elements> {
-        fn all<T: Ord, const N: usize>(keys: &[&[u8]], read: fn([u8; N]) -> T) -> Option<Vec<T>> {
-            let keys = keys.iter().map(|key| Some(read((*key).try_into().ok()?)));
-            let mut keys: Vec<T> = keys.collect::<Option<_>>()?;
-            keys.sort_unstable();
-            keys.dedup();
-            Some(keys)
+    /// A set of this type without elements.
+    pub(super) fn no_elements(self) -> Elements {
+        match self {
+            SetKind::Ipv4 => Elements::Ipv4(Vec::new()),
+            SetKind::Ipv6 => Elements::Ipv6(Vec::new()),
+            SetKind::Ports => Elements::Ports(Vec::new()),
+            SetKind::Uids => Elements::Uids(Vec::new()),
         }
-        Some(match self {
-            SetKind::Ipv4 => Elements::Ipv4(all(keys, |key: [u8; 4]| Ipv4Addr::from(key))?),
-            SetKind::Ipv6 => Elements::Ipv6(all(keys, |key: [u8; 16]| Ipv6Addr::from(key))?),
-            SetKind::Ports => Elements::Ports(all(keys, u16::from_be_bytes)?),
-            SetKind::Uids => Elements::Uids(all(keys, u32::from_ne_bytes)?),
-        })
     }
+}
+
+/// Adds the element with this key; none if the key has another length.
+pub(super) fn add_key(elements: &mut Elements, key: &[u8]) -> Option<()> {
+    match elements {
+        Elements::Ipv4(all) => all.push(Ipv4Addr::from(<[u8; 4]>::try_from(key).ok()?)),
+        Elements::Ipv6(all) => all.push(Ipv6Addr::from(<[u8; 16]>::try_from(key).ok()?)),
+        Elements::Ports(all) => all.push(u16::from_be_bytes(key.try_into().ok()?)),
+        // the kernel keeps a uid as it has it in memory
+        Elements::Uids(all) => all.push(u32::from_ne_bytes(key.try_into().ok()?)),
+    }
+    Some(())
 }
 
 /// A comment as user data: type, length, text and its NUL. Cut where nft would
@@ -162,22 +167,5 @@ pub(super) fn address_offset(family: Family) -> u32 {
 
 /// A mask with this many leading ones.
 pub(super) fn prefix_mask(prefix_len: u8, bytes: usize) -> Vec<u8> {
-    let ones = u128::MAX.checked_shl(128 - u32::from(prefix_len.min(128))).unwrap_or(0);
-    ones.to_be_bytes()[..bytes].to_vec()
-}
-
-/// Adds elements of the same type; they stay sorted and without duplicates.
-pub(super) fn merge(elements: &mut Elements, more: Elements) {
-    fn all<T: Ord>(elements: &mut Vec<T>, more: Vec<T>) {
-        elements.extend(more);
-        elements.sort_unstable();
-        elements.dedup();
-    }
-    match (elements, more) {
-        (Elements::Ipv4(elements), Elements::Ipv4(more)) => all(elements, more),
-        (Elements::Ipv6(elements), Elements::Ipv6(more)) => all(elements, more),
-        (Elements::Ports(elements), Elements::Ports(more)) => all(elements, more),
-        (Elements::Uids(elements), Elements::Uids(more)) => all(elements, more),
-        _ => {}
-    }
+    ruleset::prefix_mask(prefix_len, 128).to_be_bytes()[..bytes].to_vec()
 }

@@ -1,5 +1,5 @@
-//! Ranges of numbers as aligned blocks: what a look-up of masked values can
-//! hold. Serves addresses and ports alike.
+//! Ranges of numbers as aligned blocks, which a look-up of masked values can
+//! hold; prefix masks; merged ranges. For addresses and ports alike.
 //!
 //! Pure.
 
@@ -31,13 +31,21 @@ pub(super) fn blocks(
     blocks
 }
 
+/// A number of so many bits (1–128) of which the first `prefix_len` are ones and
+/// the others zero.
+pub(crate) fn prefix_mask(prefix_len: u8, bits: u8) -> u128 {
+    let host_bits = u32::from(bits.saturating_sub(prefix_len));
+    let all = u128::MAX >> (128 - u32::from(bits.clamp(1, 128)));
+    all & u128::MAX.checked_shl(host_bits).unwrap_or(0)
+}
+
 /// The last number of a block that starts at `first`, which is aligned.
 fn block_end(first: u128, host_bits: u8) -> u128 {
-    first | u128::MAX.checked_shr(128 - u32::from(host_bits)).unwrap_or(0)
+    first | !prefix_mask(128 - host_bits, 128)
 }
 
 /// Sorts ranges and joins those that overlap or touch.
-fn merged(ranges: impl IntoIterator<Item = (u128, u128)>) -> Vec<(u128, u128)> {
+pub(super) fn merged(ranges: impl IntoIterator<Item = (u128, u128)>) -> Vec<(u128, u128)> {
     let mut ranges: Vec<(u128, u128)> = ranges.into_iter().collect();
     ranges.sort_unstable();
     let mut merged: Vec<(u128, u128)> = Vec::with_capacity(ranges.len());
@@ -57,6 +65,23 @@ mod tests {
     #[test]
     fn neighbours_become_one_block() {
         assert_eq!(blocks([(1, 1), (0, 0), (2, 3), (2, 2)], 16), [(14, vec![0])].into());
+    }
+
+    #[test]
+    fn a_mask_has_as_many_leading_ones_as_it_is_long() {
+        let cases = [
+            (0, 32, 0),
+            (1, 32, 0x8000_0000),
+            (24, 32, 0xffff_ff00),
+            (32, 32, 0xffff_ffff),
+            (15, 16, 0xfffe),
+            (0, 128, 0),
+            (128, 128, u128::MAX),
+            (64, 128, u128::MAX << 64),
+        ];
+        for (prefix_len, bits, expected) in cases {
+            assert_eq!(prefix_mask(prefix_len, bits), expected, "/{prefix_len} of {bits}");
+        }
     }
 
     #[test]

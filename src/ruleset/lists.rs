@@ -19,10 +19,12 @@ use super::{
 use crate::config::{Lists, PortRange};
 
 /// Ports in one set at most; a longer list becomes several. The kernel keeps
-/// ports in a bitmap, and looks for duplicates in a list beside it, one by one
-/// (`nft_bitmap_insert` in `net/netfilter/nft_set_bitmap.c`): ten thousand in
-/// one set take a third of a second.
-const PORTS_PER_SET: usize = 128;
+/// ports in a bitmap of 16 KiB, whatever it holds, and looks for duplicates in a
+/// list beside it, one by one (`nft_bitmap_insert` in
+/// `net/netfilter/nft_set_bitmap.c`): ten thousand in one set take a third of a
+/// second, all odd ports in sets of 128 take four megabytes. (By `policy memory`
+/// the kernel would keep them in a tree that takes neighbours for overlaps.)
+const PORTS_PER_SET: usize = 384;
 
 impl<'a> Builder<'a> {
     /// The lists of both authors.

@@ -21,6 +21,7 @@ mod set;
 pub mod text;
 
 pub use crate::interface::InterfacePattern;
+pub(crate) use blocks::prefix_mask;
 pub use builder::build;
 pub use model::{
     Chain, ChainKind, Family, Hook, HookPoint, Match, Name, Op, Operand, Rule, Ruleset, TABLE,

@@ -28,16 +28,18 @@ pub enum Elements {
     Uids(Vec<u32>),
 }
 
+/// So many elements are a small set.
+const SMALL: usize = 64;
+
 impl Set {
     /// How many elements the kernel shall make room for (nft's `size`): told
-    /// beforehand, it does not make the hash anew again and again (`nft_rhash`
-    /// in `net/netfilter/nft_set_hash.c`). None for a small set, and for ports,
-    /// which lie in a bitmap.
-    pub fn size(&self) -> Option<u32> {
-        const SMALL: usize = 64;
+    /// beforehand, it does not rebuild the hash again and again (`nft_rhash` in
+    /// `net/netfilter/nft_set_hash.c`). None for a small set, and for ports, which
+    /// the kernel keeps in a bitmap.
+    pub(crate) fn size(&self) -> Option<u32> {
         let size = match &self.elements {
             Elements::Ports(_) => 0,
-            elements => elements.len(),
+            elements => elements.count(),
         };
         u32::try_from(size).ok().filter(|_| size > SMALL)
     }
@@ -45,7 +47,7 @@ impl Set {
 
 impl Elements {
     /// How many elements there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         match self {
             Elements::Ipv4(all) => all.len(),
             Elements::Ipv6(all) => all.len(),
@@ -54,8 +56,19 @@ impl Elements {
         }
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Sorts the elements and removes duplicates. Returns whether there were any.
+    pub(crate) fn sort(&mut self) -> bool {
+        fn all<T: Ord>(elements: &mut Vec<T>) -> bool {
+            let before = elements.len();
+            elements.sort_unstable();
+            elements.dedup();
+            elements.len() != before
+        }
+        match self {
+            Elements::Ipv4(elements) => all(elements),
+            Elements::Ipv6(elements) => all(elements),
+            Elements::Ports(elements) => all(elements),
+            Elements::Uids(elements) => all(elements),
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::netns::TestNetns;
 use crate::support::plugin::{Answer, Call, annotated, conf, enabled};
+use crate::support::strace;
 
 /// The document's example: its lists, and 8080 from the pod.
 fn document(version: &str) -> Value {
@@ -127,7 +128,7 @@ fn an_older_layout_is_replaced_and_check_is_content_with_it() {
     let netns = TestNetns::new();
     let conf = document("1.0.0");
     let older = "table ip osm {
-        comment \"osm-cni layout 0 container 0ec2d0a4a64b interface eth0\"
+        comment \"osm-cni layout 1 container 0ec2d0a4a64b interface eth0\"
         chain PREROUTING { type nat hook prerouting priority -100; meta l4proto tcp redirect to :15003; }
         chain OUTPUT { type nat hook output priority -100; meta skuid != 1500 meta l4proto tcp redirect to :15001; }
     }";
@@ -194,6 +195,97 @@ fn a_second_interface_leaves_the_rules_to_the_first() {
         Call::new(verb, &other).netns(&netns.path()).env("CNI_IFNAME", "net1").run().ok();
         assert_eq!(listing(&netns), installed, "{verb}");
     }
+}
+
+/// The comment alone is evidence of nothing.
+#[test]
+fn check_for_a_second_interface_fails_without_rules() {
+    let netns = TestNetns::new();
+    let conf = document("1.0.0");
+    for layout in [1, 2] {
+        netns.nft_load(&format!(
+            "flush ruleset\nadd table ip osm {{ comment \"osm-cni layout {layout} container 0ec2d0a4a64b interface eth0\"; }}"
+        ));
+        for interface in ["eth0", "net1"] {
+            let check = Call::new("CHECK", &conf).netns(&netns.path());
+            let msg = check.env("CNI_IFNAME", interface).run().error(103);
+            assert!(msg.contains("table ip osm: "), "{layout} {interface}: {msg}");
+        }
+    }
+}
+
+#[test]
+fn an_upgrade_of_the_layout_fails_no_pod_and_an_unknown_one_is_a_difference() {
+    let netns = TestNetns::new();
+    let conf = document("1.0.0");
+    call("ADD", &netns, &conf).ok();
+    // the first release had no probe rule
+    let older = listing(&netns).replace("layout 2", "layout 1");
+    let older: Vec<&str> = older.lines().filter(|line| !line.contains("validate")).collect();
+    let older = older.join("\n");
+    netns.nft_load(&format!("flush ruleset\n{older}"));
+    call("CHECK", &netns, &conf).ok();
+    netns.nft_load(&format!("flush ruleset\n{}", older.replace("layout 1", "layout 7")));
+    let msg = call("CHECK", &netns, &conf).error(103);
+    assert!(msg.contains("has layout 7 instead of 2"), "{msg}");
+    // an ADD brings it to today's
+    call("ADD", &netns, &conf).ok();
+    assert_eq!(listing(&netns), include_str!("../golden/osm-v0.nft"));
+}
+
+/// A plugin behind us in the list adds an address in front of the pod's.
+#[test]
+fn an_address_that_came_later_does_not_fail_check() {
+    let netns = TestNetns::new();
+    let mut conf = document("1.0.0");
+    conf["sidecar"] = json!({"localProxyMode": "PodIP"});
+    conf["ipv6"] = json!("redirect");
+    call("ADD", &netns, &conf).ok();
+    let ips = conf["prevResult"]["ips"].as_array_mut().expect("a list");
+    ips.insert(0, json!({"address": "10.99.0.7/16", "interface": 2}));
+    ips.push(json!({"address": "fd00::7/64", "interface": 2}));
+    call("CHECK", &netns, &conf).ok();
+    conf["prevResult"]["ips"] = json!([{"address": "10.99.0.7/16", "interface": 2}]);
+    let msg = call("CHECK", &netns, &conf).error(103);
+    assert!(msg.contains("dnat to 10.88.0.6"), "{msg}");
+}
+
+/// Multus removes one of two interfaces, and the pod lives on.
+#[test]
+fn del_of_one_interface_leaves_the_rules_while_another_is_up() {
+    let netns = TestNetns::new();
+    let conf = document("1.0.0");
+    netns.exec(&["ip", "link", "add", "eth0", "type", "veth", "peer", "name", "net1"]);
+    netns.exec(&["ip", "link", "set", "eth0", "up"]);
+    netns.exec(&["ip", "link", "set", "net1", "up"]);
+    call("ADD", &netns, &conf).ok();
+    let installed = listing(&netns);
+    call("DEL", &netns, &conf).ok();
+    assert_eq!(listing(&netns), installed);
+    // what is down carries nothing, as the kernel's own fallback tunnels
+    netns.exec(&["ip", "link", "set", "net1", "down"]);
+    call("DEL", &netns, &conf).ok();
+    assert_eq!(listing(&netns), "");
+}
+
+/// `/proc` masked, or a filter that refuses readlink: whether the namespace is
+/// the node's own cannot be found out, so it is not touched.
+#[test]
+fn a_namespace_that_cannot_be_compared_with_ours_is_never_touched() {
+    let netns = TestNetns::new();
+    let add = Call::new("ADD", &document("1.0.0")).netns(&netns.path());
+    let (refused, trace) = strace::inject(&add, "readlink:error=EACCES");
+    assert!(trace.was_injected(), "{trace:?}");
+    let masked = "mount -t tmpfs none /proc && exec \"$@\"";
+    let masked = add.clone().under(["/usr/bin/unshare", "-m", "sh", "-c", masked, "sh"]).run();
+    let (failed, trace) = strace::inject(&add, "readlink:error=EIO:when=2");
+    assert!(trace.was_injected(), "{trace:?}");
+    for answer in [refused, masked, failed] {
+        let msg = answer.error(5);
+        assert!(msg.contains("cannot find out whether"), "{msg}");
+        assert_eq!(listing(&netns), "");
+    }
+    add.run().ok();
 }
 
 #[test]

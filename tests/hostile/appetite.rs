@@ -170,10 +170,10 @@ fn what_a_mebibyte_asks_of_the_kernel_is_bounded() {
         let tables = ruleset.map(|ruleset| ruleset.tables).unwrap_or_default();
         let rules: usize = tables.iter().flat_map(|it| &it.chains).map(|it| it.rules.len()).sum();
         let sets = || tables.iter().flat_map(|table| &table.sets).map(|set| &set.elements);
-        let elements: usize = sets().map(Elements::len).sum();
+        let elements: usize = sets().map(Elements::count).sum();
         // the kernel walks a set of ports for each one that it adds
         let ports = sets().filter(|set| matches!(set, Elements::Ports(_)));
-        let steps: usize = ports.map(|set| set.len() * set.len()).sum();
+        let steps: usize = ports.map(|set| set.count() * set.count()).sum();
         println!("| {name} | {rules} | {elements} | {steps} |");
         assert!(rules <= 2048, "{name}: {rules} rules");
         assert!(elements <= size / 2, "{name}: {elements} elements of {size} bytes");

@@ -1,8 +1,8 @@
 //! CHECK's comparison finds each damage and names it.
 
-use osm_cni::nft::compare::{exact, other_layout};
+use osm_cni::nft::compare::{check, exact};
 use osm_cni::nft::{NftSocket, encode};
-use osm_cni::ruleset::{Family, Owner, Ruleset};
+use osm_cni::ruleset::{Elements, Family, Owner, Ruleset};
 
 use super::samples;
 use crate::support::netns::TestNetns;
@@ -172,20 +172,19 @@ fn a_table_too_many_is_a_difference() {
     assert_eq!(pod.difference().as_deref(), Some("table ip6 osm should not be there"));
 }
 
+/// The layout of the first release, as nft lists it.
 #[test]
-fn another_layout_needs_its_base_chains_and_redirects_only() {
+fn an_older_layout_needs_its_base_chains_to_lead_to_the_redirects_only() {
     let netns = TestNetns::new();
-    let load = |out: u16, hook: &str| {
+    let load = |layout: u32, out: u16, hook: &str, first: &str| {
         netns.nft_load(&format!(
             r#"flush ruleset
             table ip osm {{
-                comment "osm-cni layout 7 container 0ec2af51a4b1 interface eth0"
-                chain a {{ type nat hook prerouting priority -100; jump c; }}
-                chain b {{ type nat hook {hook} priority -100; accept; }}
-                chain c {{
-                    meta l4proto tcp counter redirect to :15003
-                    tcp sport 1-2 redirect to :{out}
-                }}
+                comment "osm-cni layout {layout} container 0ec2af51a4b1 interface eth0"
+                chain d {{ meta l4proto tcp counter redirect to :{out}; }}
+                chain c {{ meta l4proto tcp counter redirect to :15003; }}
+                chain a {{ type nat hook prerouting priority -100; meta l4proto tcp counter jump c; }}
+                chain b {{ type nat hook {hook} priority -99; {first}; counter jump d; }}
             }}"#
         ));
         netns.nft().installed().expect("read back")
@@ -193,13 +192,32 @@ fn another_layout_needs_its_base_chains_and_redirects_only() {
     let mut table = samples::table(Family::Ip);
     table.chains.truncate(6);
     let expected = Ruleset { tables: vec![table] };
-    let found = load(15001, "output");
-    assert_eq!(other_layout(&expected, &found), Ok(()));
-    let difference = exact(&expected, &found).expect_err("found");
-    assert_eq!(difference.to_string(), "table ip osm has layout 7 instead of 2");
-    let difference = other_layout(&expected, &load(15009, "output")).expect_err("found");
-    assert_eq!(difference.to_string(), "table ip osm: no rule redirects to port 15001");
-    let difference = other_layout(&expected, &load(15001, "input")).expect_err("found");
-    let words = "table ip osm: no chain has type nat hook output priority -100";
-    assert_eq!(difference.to_string(), words);
+    let check = |found| check(&expected, &found, |_| false).map_err(|found| found.to_string());
+    let first = "tcp dport 80 counter return";
+    assert_eq!(check(load(1, 15001, "output", first)), Ok(()));
+    let gone = "table ip osm: no chain at hook output leads to redirect to :15001";
+    assert_eq!(check(load(1, 15009, "output", first)), Err(gone.to_owned()));
+    assert_eq!(check(load(1, 15001, "prerouting", first)), Err(gone.to_owned()));
+    assert_eq!(
+        check(load(1, 15001, "output", "meta l4proto tcp counter accept")),
+        Err(gone.to_owned())
+    );
+    let unknown = "table ip osm has layout 7 instead of 2";
+    assert_eq!(check(load(7, 15001, "output", first)), Err(unknown.to_owned()));
+}
+
+/// Somebody in the pod with NET_ADMIN fills one of our sets.
+#[test]
+fn foreign_elements_by_the_hundred_thousand_are_found_at_once() {
+    let mut pod = Pod::new();
+    let mut full = pod.ruleset.clone();
+    let set = full.tables[0].sets.iter_mut().find(|set| set.name == "addresses");
+    let elements = (0..300_000u32).map(|n| (0x0b00_0000 + n * 256).into()).collect();
+    set.expect("there").elements = Elements::Ipv4(elements);
+    pod.nft.commit(&encode::replace(&full, &[])).expect("committed");
+    let start = std::time::Instant::now();
+    let installed = pod.nft.installed_up_to(&pod.ruleset).expect("read back");
+    let difference = check(&pod.ruleset, &installed, |_| false).expect_err("found").to_string();
+    assert!(difference.ends_with("was added to set addresses"), "{difference}");
+    assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
 }

@@ -5,28 +5,27 @@
 //! Pure.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rustables::expr::ConnTrackState;
 use rustables::sys::{
-    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_CT_STATE, NFT_JUMP, NFT_META_IIFNAME, NFT_META_L4PROTO,
-    NFT_META_OIFNAME, NFT_META_SKUID, NFT_NAT_DNAT, NFT_PAYLOAD_NETWORK_HEADER,
-    NFT_PAYLOAD_TRANSPORT_HEADER, NFT_REG_VERDICT, NFT_REJECT_TCP_RST, NFT_RETURN,
-    NFTA_BITWISE_DREG, NFTA_BITWISE_MASK, NFTA_BITWISE_OP, NFTA_BITWISE_SREG, NFTA_BITWISE_XOR,
-    NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_COUNTER_BYTES, NFTA_COUNTER_PACKETS,
-    NFTA_CT_DIRECTION, NFTA_CT_DREG, NFTA_CT_KEY, NFTA_DATA_VALUE, NFTA_DATA_VERDICT,
-    NFTA_EXPR_DATA, NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM,
-    NFTA_LOOKUP_DREG, NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_META_DREG,
-    NFTA_META_KEY, NFTA_NAT_FAMILY, NFTA_NAT_FLAGS, NFTA_NAT_REG_ADDR_MAX, NFTA_NAT_REG_ADDR_MIN,
-    NFTA_NAT_REG_PROTO_MIN, NFTA_NAT_TYPE, NFTA_PAYLOAD_BASE, NFTA_PAYLOAD_DREG, NFTA_PAYLOAD_LEN,
-    NFTA_PAYLOAD_OFFSET, NFTA_REDIR_FLAGS, NFTA_REDIR_REG_PROTO_MAX, NFTA_REDIR_REG_PROTO_MIN,
-    NFTA_REJECT_TYPE, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
+    NFT_CMP_EQ, NFT_CMP_NEQ, NFT_JUMP, NFT_NAT_DNAT, NFT_REG_VERDICT, NFT_REJECT_TCP_RST,
+    NFT_RETURN, NFTA_BITWISE_DREG, NFTA_BITWISE_MASK, NFTA_BITWISE_OP, NFTA_BITWISE_SREG,
+    NFTA_BITWISE_XOR, NFTA_CMP_DATA, NFTA_CMP_OP, NFTA_CMP_SREG, NFTA_COUNTER_BYTES,
+    NFTA_COUNTER_PACKETS, NFTA_CT_DREG, NFTA_DATA_VALUE, NFTA_DATA_VERDICT, NFTA_EXPR_DATA,
+    NFTA_EXPR_NAME, NFTA_IMMEDIATE_DATA, NFTA_IMMEDIATE_DREG, NFTA_LIST_ELEM, NFTA_LOOKUP_DREG,
+    NFTA_LOOKUP_FLAGS, NFTA_LOOKUP_SET, NFTA_LOOKUP_SREG, NFTA_META_DREG, NFTA_NAT_FAMILY,
+    NFTA_NAT_FLAGS, NFTA_NAT_REG_ADDR_MAX, NFTA_NAT_REG_ADDR_MIN, NFTA_NAT_REG_PROTO_MIN,
+    NFTA_NAT_TYPE, NFTA_PAYLOAD_DREG, NFTA_REDIR_FLAGS, NFTA_REDIR_REG_PROTO_MAX,
+    NFTA_REDIR_REG_PROTO_MIN, NFTA_REJECT_TYPE, NFTA_VERDICT_CHAIN, NFTA_VERDICT_CODE,
 };
 
-use super::{InstalledRule, Reading};
-use crate::nft::netlink::{self, Attribute, Attributes};
-use crate::nft::uapi::{self, INTERFACE_NAME};
-use crate::ruleset::{Family, InterfacePattern, Match, Op, Operand, Rule, Verdict};
+use super::field::{
+    Field, address, conntrack, interface, meta, number, payload, port_mask, prefix_len, value,
+};
+use crate::nft::installed::{InstalledRule, Reading};
+use crate::nft::netlink::{self, Attributes};
+use crate::nft::uapi;
+use crate::ruleset::{Family, Match, Op, Operand, Rule, Verdict};
 
 /// The flag of a redirect or nat with given ports or addresses; the kernel
 /// adds it by itself (`NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`).
@@ -49,10 +48,6 @@ pub(super) fn read(
             reader.foreign = true;
         }
     }
-    let redirect = match reader.verdict {
-        Some(Verdict::Redirect(port)) => Some(port),
-        _ => None,
-    };
     let (packets, bytes) = reader.counter.unwrap_or_default();
     let whole = !reader.foreign && reader.loaded.is_none() && reader.counter.is_some();
     let reading = match reader.verdict {
@@ -61,7 +56,11 @@ pub(super) fn read(
             verdict,
             comment: comment.map(|comment| Cow::Owned(comment.to_owned())),
         }),
-        _ => Reading::Foreign { expressions: names, redirect },
+        verdict => Reading::Foreign {
+            expressions: names,
+            verdict,
+            conditional: reader.foreign || reader.loaded.is_some() || !reader.matches.is_empty(),
+        },
     };
     InstalledRule { reading, packets, bytes, handle: 0 }
 }
@@ -83,19 +82,6 @@ struct Loaded {
     register: u32,
     field: Field,
     mask: Option<Vec<u8>>,
-}
-
-/// The fields that our matches look at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    Protocol,
-    State,
-    Uid,
-    InputInterface,
-    OutputInterface,
-    Port,
-    /// The first bytes of the destination address.
-    Address(u8),
 }
 
 impl Reader {
@@ -120,7 +106,7 @@ impl Reader {
         match name {
             "meta" => self.load(number(data, NFTA_META_DREG)?, meta(data)?),
             "ct" => self.load(number(data, NFTA_CT_DREG)?, conntrack(data)?),
-            "payload" => self.load(number(data, NFTA_PAYLOAD_DREG)?, self.payload(data)?),
+            "payload" => self.load(number(data, NFTA_PAYLOAD_DREG)?, payload(self.family, data)?),
             "bitwise" => self.bitwise(data),
             "cmp" => self.compare(data),
             "lookup" => self.look_up(data),
@@ -137,22 +123,6 @@ impl Reader {
         let free = self.loaded.is_none() && self.counter.is_none();
         self.loaded = Some(Loaded { register, field, mask: None });
         free.then_some(())
-    }
-
-    fn payload(&self, data: &Attributes<'_>) -> Option<Field> {
-        let offset = number(data, NFTA_PAYLOAD_OFFSET)?;
-        let len = number(data, NFTA_PAYLOAD_LEN)?;
-        match number(data, NFTA_PAYLOAD_BASE)? {
-            NFT_PAYLOAD_TRANSPORT_HEADER if (offset, len) == (uapi::PORT_OFFSET, 2) => {
-                Some(Field::Port)
-            }
-            // nft loads only the bytes of a prefix that it compares
-            NFT_PAYLOAD_NETWORK_HEADER if offset == uapi::address_offset(self.family) => {
-                let len = u8::try_from(len).ok()?;
-                (1..=self.family.address_bits() / 8).contains(&len).then_some(Field::Address(len))
-            }
-            _ => None,
-        }
     }
 
     fn bitwise(&mut self, data: &Attributes<'_>) -> Option<()> {
@@ -193,10 +163,13 @@ impl Reader {
             Field::OutputInterface if plain => Match::OutputInterface(interface(value)?),
             Field::Port if op == Op::Eq => {
                 let port = u16::from_be_bytes(value.try_into().ok()?);
-                Match::DestinationPort { mask: port_mask(&loaded)?, value: Operand::One(port) }
+                Match::DestinationPort {
+                    mask: port_mask(loaded.mask.as_deref())?,
+                    value: Operand::One(port),
+                }
             }
             Field::Address(len) if value.len() == usize::from(len) => {
-                let prefix_len = prefix_len(&loaded, len)?;
+                let prefix_len = prefix_len(loaded.mask.as_deref(), len)?;
                 let value = Operand::One(address(self.family, value)?);
                 Match::DestinationAddress { op, prefix_len, value }
             }
@@ -221,10 +194,10 @@ impl Reader {
             }
             Field::Port => {
                 let value = Operand::InSet(Cow::Owned(name));
-                Match::DestinationPort { mask: port_mask(&loaded)?, value }
+                Match::DestinationPort { mask: port_mask(loaded.mask.as_deref())?, value }
             }
             Field::Address(len) if len == self.family.address_bits() / 8 => {
-                let prefix_len = prefix_len(&loaded, len)?;
+                let prefix_len = prefix_len(loaded.mask.as_deref(), len)?;
                 let value = Operand::InSet(Cow::Owned(name));
                 Match::DestinationAddress { op: Op::Eq, prefix_len, value }
             }
@@ -288,67 +261,4 @@ impl Reader {
         let reset = number(data, NFTA_REJECT_TYPE)? == NFT_REJECT_TCP_RST;
         reset.then(|| self.verdict = Some(Verdict::RejectWithReset))
     }
-}
-
-fn meta(data: &Attributes<'_>) -> Option<Field> {
-    match number(data, NFTA_META_KEY)? {
-        NFT_META_L4PROTO => Some(Field::Protocol),
-        NFT_META_SKUID => Some(Field::Uid),
-        NFT_META_IIFNAME => Some(Field::InputInterface),
-        NFT_META_OIFNAME => Some(Field::OutputInterface),
-        _ => None,
-    }
-}
-
-fn conntrack(data: &Attributes<'_>) -> Option<Field> {
-    let state = number(data, NFTA_CT_KEY)? == NFT_CT_STATE;
-    (state && data.find(NFTA_CT_DIRECTION).is_none()).then_some(Field::State)
-}
-
-/// A name with its padding, or the beginning of one.
-fn interface(value: &[u8]) -> Option<InterfacePattern> {
-    let prefix = value.len() < INTERFACE_NAME;
-    let end = value.iter().position(|byte| *byte == 0).unwrap_or(value.len());
-    let (name, padding) = value.split_at_checked(end)?;
-    let plain = padding.iter().all(|byte| *byte == 0) && (!prefix || padding.is_empty());
-    let whole = value.len() <= INTERFACE_NAME && (prefix || !padding.is_empty());
-    let name = Cow::Owned(std::str::from_utf8(name).ok()?.to_owned());
-    (plain && whole).then_some(InterfacePattern { name, prefix })
-}
-
-fn port_mask(loaded: &Loaded) -> Option<u16> {
-    match &loaded.mask {
-        None => Some(u16::MAX),
-        Some(mask) => Some(u16::from_be_bytes(mask.as_slice().try_into().ok()?)),
-    }
-}
-
-/// The prefix length of an address of which this many bytes were loaded.
-fn prefix_len(loaded: &Loaded, len: u8) -> Option<u8> {
-    let Some(mask) = &loaded.mask else { return Some(len * 8) };
-    let ones: u32 = mask.iter().map(|byte| byte.count_ones()).sum();
-    let ones = u8::try_from(ones).ok()?;
-    (*mask == uapi::prefix_mask(ones, len.into())).then_some(ones)
-}
-
-/// An address of which the first bytes are given.
-fn address(family: Family, first: &[u8]) -> Option<IpAddr> {
-    fn whole<const N: usize>(first: &[u8]) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        bytes.get_mut(..first.len())?.copy_from_slice(first);
-        Some(bytes)
-    }
-    Some(match family {
-        Family::Ip => IpAddr::V4(Ipv4Addr::from(whole::<4>(first)?)),
-        Family::Ip6 => IpAddr::V6(Ipv6Addr::from(whole::<16>(first)?)),
-    })
-}
-
-fn number(data: &Attributes<'_>, kind: u16) -> Option<u32> {
-    data.find(kind).and_then(|number| number.u32())
-}
-
-fn value<'a>(data: &Attributes<'a>, kind: u16) -> Option<&'a [u8]> {
-    let found: Attribute<'a> = data.find(kind)?.nested().find(NFTA_DATA_VALUE)?;
-    Some(found.value)
 }

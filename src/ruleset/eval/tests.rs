@@ -1,7 +1,10 @@
 //! Laws of [`super`], on small rulesets made by hand.
 
 use super::*;
-use crate::ruleset::{ChainKind, Hook, List, Origin, Set};
+use crate::ruleset::{
+    ChainKind, Elements, Hook, HookPoint, InterfacePattern, List, Match, Op, Operand, Origin, Set,
+    Table,
+};
 
 const COMMENT: Provenance = Provenance { list: List::OutboundPorts, origin: Origin::MeshConfig };
 

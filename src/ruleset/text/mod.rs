@@ -1,4 +1,4 @@
-//! Reading 1: a ruleset as text, for people and for programs that load it.
+//! The printer: a ruleset as text, for people and for programs that load it.
 //! [`nft`] prints what `nft list table` prints of the same rules in the
 //! kernel; [`iptables`] prints the form of OSM's own commands.
 //!
@@ -8,4 +8,5 @@ mod iptables;
 mod nft;
 
 pub use iptables::iptables;
-pub use nft::{hook, nft, nft_counted, rule};
+pub(crate) use nft::{hook, hook_point, verdict};
+pub use nft::{nft, nft_counted, rule};

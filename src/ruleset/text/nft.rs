@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::ruleset::{
     Chain, ChainKind, Elements, Family, Hook, HookPoint, InterfacePattern, Match, Op, Operand,
-    Rule, Ruleset, Set, TABLE, Table, Verdict,
+    Rule, Ruleset, Set, TABLE, Table, Verdict, prefix_mask,
 };
 
 /// Prints the tables as `nft -f` loads them; counters without numbers.
@@ -44,15 +44,12 @@ pub fn rule(rule: &Rule, family: Family) -> String {
 }
 
 /// A base chain's type, hook and priority: `type nat hook output priority -100`.
-pub fn hook(hook: &Hook) -> String {
+pub(crate) fn hook(hook: &Hook) -> String {
     let kind = match hook.kind {
         ChainKind::Nat => "nat",
         ChainKind::Filter => "filter",
     };
-    let point = match hook.point {
-        HookPoint::Prerouting => "prerouting",
-        HookPoint::Output => "output",
-    };
+    let point = hook_point(hook.point);
     // nft lists the priorities that have a name by it; `dstnat` exists on
     // prerouting only.
     let priority = match (hook.priority, hook.point) {
@@ -61,6 +58,26 @@ pub fn hook(hook: &Hook) -> String {
         (priority, _) => priority.to_string(),
     };
     format!("type {kind} hook {point} priority {priority}")
+}
+
+/// The name of a hook.
+pub(crate) fn hook_point(point: HookPoint) -> &'static str {
+    match point {
+        HookPoint::Prerouting => "prerouting",
+        HookPoint::Output => "output",
+    }
+}
+
+/// A verdict as a rule ends with it.
+pub(crate) fn verdict(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Return => "return".to_owned(),
+        Verdict::Accept => "accept".to_owned(),
+        Verdict::Jump(chain) => format!("jump {chain}"),
+        Verdict::Redirect(port) => format!("redirect to :{port}"),
+        Verdict::Dnat(address) => format!("dnat to {address}"),
+        Verdict::RejectWithReset => "reject with tcp reset".to_owned(),
+    }
 }
 
 /// How a rule's counter is shown.
@@ -188,14 +205,7 @@ impl Display for RuleText<'_> {
                 write!(f, "counter packets {packets} bytes {bytes} ")?;
             }
         }
-        match verdict {
-            Verdict::Return => f.write_str("return")?,
-            Verdict::Accept => f.write_str("accept")?,
-            Verdict::Jump(chain) => write!(f, "jump {chain}")?,
-            Verdict::Redirect(port) => write!(f, "redirect to :{port}")?,
-            Verdict::Dnat(address) => write!(f, "dnat to {address}")?,
-            Verdict::RejectWithReset => f.write_str("reject with tcp reset")?,
-        }
+        f.write_str(&self::verdict(verdict))?;
         match comment {
             Some(comment) => write!(f, " comment \"{comment}\""),
             None => Ok(()),
@@ -263,75 +273,12 @@ fn not(op: Op) -> &'static str {
 
 /// The mask of a prefix length, as an address.
 fn mask(family: Family, prefix_len: u8) -> IpAddr {
+    let mask = prefix_mask(prefix_len, family.address_bits());
     match family {
-        Family::Ip => {
-            let host = u32::MAX.checked_shr(prefix_len.into()).unwrap_or(0);
-            Ipv4Addr::from(!host).into()
-        }
-        Family::Ip6 => {
-            let host = u128::MAX.checked_shr(prefix_len.into()).unwrap_or(0);
-            Ipv6Addr::from(!host).into()
-        }
+        Family::Ip => Ipv4Addr::from(mask as u32).into(),
+        Family::Ip6 => Ipv6Addr::from(mask).into(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ruleset::Name;
-
-    fn text(matches: Vec<Match>, verdict: Verdict) -> String {
-        rule(&Rule { matches, verdict, comment: None }, Family::Ip)
-    }
-
-    fn port(mask: u16, value: Operand<u16>) -> Match {
-        Match::DestinationPort { mask, value }
-    }
-
-    fn named<T>(name: &'static str) -> Operand<T> {
-        Operand::InSet(Name::Borrowed(name))
-    }
-
-    #[test]
-    fn the_protocol_is_said_once() {
-        let matches = vec![Match::Tcp, port(0xffff, Operand::One(22))];
-        assert_eq!(text(matches, Verdict::Return), "tcp dport 22 return");
-        let matches = vec![Match::Tcp, Match::NewConnection, port(0xffff, named("ports"))];
-        assert_eq!(text(matches, Verdict::Return), "ct state new tcp dport @ports return");
-        assert_eq!(
-            text(vec![Match::Tcp], Verdict::Redirect(15001)),
-            "meta l4proto tcp redirect to :15001"
-        );
-    }
-
-    #[test]
-    fn masks_are_decimal_for_ports_and_dotted_for_addresses() {
-        let block = vec![Match::Tcp, port(0xff00, Operand::One(7936))];
-        assert_eq!(text(block, Verdict::Accept), "tcp dport & 65280 == 7936 accept");
-        let daddr = |op, prefix_len, value| Match::DestinationAddress { op, prefix_len, value };
-        let network: IpAddr = [2, 2, 0, 0].into();
-        let cases = [
-            (daddr(Op::Eq, 24, named("p24")), "ip daddr & 255.255.255.0 == @p24 return"),
-            (daddr(Op::Eq, 32, named("p32")), "ip daddr @p32 return"),
-            (daddr(Op::Eq, 17, Operand::One(network)), "ip daddr 2.2.0.0/17 return"),
-            (
-                daddr(Op::Ne, 32, Operand::One(Family::Ip.loopback())),
-                "ip daddr != 127.0.0.1 return",
-            ),
-        ];
-        for (condition, expected) in cases {
-            assert_eq!(text(vec![condition], Verdict::Return), expected);
-        }
-        assert_eq!(mask(Family::Ip6, 33).to_string(), "ffff:ffff:8000::");
-        assert_eq!(mask(Family::Ip6, 128).to_string(), Ipv6Addr::from(u128::MAX).to_string());
-    }
-
-    #[test]
-    fn any_interface_is_no_condition() {
-        let pattern = |name: &'static str, prefix| InterfacePattern { name: name.into(), prefix };
-        let oif = |p| vec![Match::OutputInterface(p)];
-        assert_eq!(text(oif(pattern("eth", true)), Verdict::Return), "oifname \"eth*\" return");
-        assert_eq!(text(oif(pattern("lo", false)), Verdict::Return), "oifname \"lo\" return");
-        assert_eq!(text(oif(pattern("", true)), Verdict::Return), "return");
-    }
-}
+mod tests;

@@ -1,0 +1,124 @@
+//! Laws of [`super`], on rulesets that went through the encoder and the decoder
+//! instead of the kernel.
+
+use super::*;
+use crate::config::Ipv6Mode;
+use crate::config::profile::{LAYOUTS, OSM_V0, OSM_V1};
+use crate::nft::{decode, encode};
+use crate::pod::PodAddresses;
+use crate::policy::{LocalProxy, Policy};
+use crate::ruleset::build;
+use crate::ruleset::sample::policy_with_lists;
+
+fn owned(policy: &Policy, interface: &str) -> Ruleset {
+    build(policy, Some(&Owner::new("c1", interface)))
+}
+
+/// What the kernel would hold after this ruleset was set.
+fn installed(ruleset: &Ruleset) -> Installed {
+    decode::installed(encode::replace(ruleset, &[]).bytes())
+}
+
+fn checked(expected: &Ruleset, found: &Installed) -> Result<(), String> {
+    check(expected, found, |_| false).map_err(|difference| difference.to_string())
+}
+
+fn with_layout(mut ruleset: Ruleset, layout: u32) -> Ruleset {
+    for table in &mut ruleset.tables {
+        table.owner.as_mut().expect("an owner").layout = layout;
+    }
+    ruleset
+}
+
+fn pod_ip(ipv4: Option<[u8; 4]>, ipv6: Option<&str>) -> LocalProxy {
+    let ipv6 = ipv6.map(|text| text.parse().expect("an address"));
+    LocalProxy::PodIp(PodAddresses { ipv4: ipv4.map(Into::into), ipv6 })
+}
+
+#[test]
+fn what_was_set_is_no_difference() {
+    for layout in LAYOUTS {
+        for ipv6 in [Ipv6Mode::Bypass, Ipv6Mode::Redirect, Ipv6Mode::Reject] {
+            let ruleset = owned(&Policy { ipv6, ..policy_with_lists(layout) }, "eth0");
+            assert_eq!(exact(&ruleset, &installed(&ruleset)), Ok(()));
+            assert_eq!(checked(&ruleset, &installed(&ruleset)), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn a_table_of_another_interface_need_only_lead_to_the_proxy() {
+    let policy = policy_with_lists(&OSM_V1);
+    let others = owned(&policy, "eth0");
+    let settings_of_today = Policy { mesh: Default::default(), ..policy };
+    let ours = owned(&settings_of_today, "net1");
+    assert_eq!(checked(&ours, &installed(&others)), Ok(()));
+    let mut empty = others.clone();
+    empty.tables[0].chains.clear();
+    assert_eq!(
+        checked(&ours, &installed(&empty)),
+        Err("table ip osm: no chain at hook prerouting leads to redirect to :15003".to_owned())
+    );
+    let mut foreign = others;
+    foreign.tables[0].owner = Some(Owner::new("c2", "eth0"));
+    let words =
+        "table ip osm belongs to container c2 interface eth0, not to container c1 interface net1";
+    assert_eq!(checked(&ours, &installed(&foreign)), Err(words.to_owned()));
+}
+
+#[test]
+fn an_older_layout_need_only_lead_to_the_proxy() {
+    let ours = owned(&policy_with_lists(&OSM_V1), "eth0");
+    let todays = owned(&policy_with_lists(&OSM_V0), "eth0");
+    let mut older = with_layout(todays.clone(), 1);
+    assert_eq!(checked(&todays, &installed(&older)), Ok(()), "the same policy");
+    let output = older.tables[0].chains.iter_mut().find(|chain| chain.name == "PROXY_OUTPUT");
+    output.expect("there").rules.pop();
+    assert_eq!(
+        checked(&todays, &installed(&older)),
+        Err("table ip osm: no chain at hook output leads to redirect to :15001".to_owned())
+    );
+    older.tables[0].chains.clear();
+    older.tables[0].sets.clear();
+    let found = checked(&ours, &installed(&older)).expect_err("an empty table");
+    assert!(found.contains("no chain at hook prerouting leads to redirect to :15003"), "{found}");
+}
+
+#[test]
+fn a_layout_that_no_release_had_is_a_difference() {
+    let ours = owned(&policy_with_lists(&OSM_V0), "eth0");
+    for layout in [0, LAYOUT_VERSION + 1, 7] {
+        let found = installed(&with_layout(ours.clone(), layout));
+        let words = format!("table ip osm has layout {layout} instead of {LAYOUT_VERSION}");
+        assert_eq!(checked(&ours, &found), Err(words));
+    }
+}
+
+#[test]
+fn pod_ip_is_any_address_that_the_result_has() {
+    let with = |local_proxy| Policy { local_proxy, ..policy_with_lists(&OSM_V0) };
+    let later = owned(&with(pod_ip(Some([10, 0, 0, 9]), None)), "eth0");
+    let before = installed(&owned(&with(pod_ip(Some([10, 0, 0, 2]), None)), "eth0"));
+    let has = |address: IpAddr| address == IpAddr::from([10, 0, 0, 2]);
+    assert_eq!(check(&later, &before, has), Ok(()));
+    let found = checked(&later, &before).expect_err("an address that the result has not");
+    assert!(found.contains("was changed to") && found.ends_with("dnat to 10.0.0.2"), "{found}");
+    // made for another interface: this result does not have that one's address
+    let other = installed(&owned(&with(pod_ip(Some([10, 0, 0, 2]), None)), "net1"));
+    assert_eq!(checked(&later, &other), Ok(()));
+    let none = installed(&owned(&with(LocalProxy::Localhost), "eth0"));
+    assert!(check(&later, &none, has).is_err(), "the rule is missing");
+}
+
+#[test]
+fn an_address_of_another_family_that_came_later_is_no_difference() {
+    let with = |local_proxy| {
+        let ipv6 = Ipv6Mode::Redirect;
+        owned(&Policy { local_proxy, ipv6, ..policy_with_lists(&OSM_V0) }, "eth0")
+    };
+    let later = with(pod_ip(Some([10, 0, 0, 2]), Some("fd00::2")));
+    assert_eq!(checked(&later, &installed(&with(pod_ip(Some([10, 0, 0, 2]), None)))), Ok(()));
+    assert_eq!(checked(&later, &installed(&with(pod_ip(None, Some("fd00::2"))))), Ok(()));
+    let none = checked(&later, &installed(&with(pod_ip(None, None))));
+    assert!(none.expect_err("no rule at all").contains("dnat to 10.0.0.2"));
+}
