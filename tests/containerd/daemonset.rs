@@ -1,6 +1,6 @@
-//! The DaemonSet of `install/osm-cni.yaml` on a node with a real containerd:
-//! its container runs with the command, mounts, user and rights that stand in
-//! the file, from an image as the Dockerfile makes it.
+//! The DaemonSet of `install/osm-cni.yaml` on a node with a real containerd: its
+//! container has the command, mounts, user and security context of the file, from
+//! an image like the Dockerfile's.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -94,7 +94,7 @@ fn container(rig: &Rig, pod: &Value, from: &Value) -> ContainerSpec {
     spec
 }
 
-/// Starts the DaemonSet's container and waits until its probe is content.
+/// Starts the DaemonSet's container and waits until its readiness probe succeeds.
 fn start<'node>(rig: &'node Rig, name: &str) -> Container<'node> {
     let config = rig.node.dir().dir("config").join("config.json");
     host::write(&config, settings(rig).to_string());
@@ -117,8 +117,8 @@ fn is_redirected(pod: &Pod<'_>) -> bool {
     namespace::tables(&pod.netns()).contains("table ip osm")
 }
 
-/// The runtime takes a changed configuration over when it hears of it: new pods
-/// until one is as expected.
+/// Makes pods until one is as expected: the runtime loads a changed configuration
+/// some time after the change.
 fn wait_for_pods(rig: &Rig, name: &str, redirected: bool) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     wait_for(name, LIMIT, || {

@@ -1,4 +1,4 @@
-//! Pods that cannot get their rules do not start, say why, and leave nothing.
+//! Pods that cannot get their rules do not start, report why, and leave nothing.
 
 use super::{Rig, Setup};
 use crate::support::namespace;

@@ -1,5 +1,5 @@
 //! The end of pods: stopped and removed in any order, twice, and with parts of
-//! them gone already. It always succeeds and leaves nothing behind.
+//! them missing. It always succeeds and leaves nothing.
 
 use super::Rig;
 use crate::support::host;
@@ -39,8 +39,8 @@ fn stopping_and_removing_twice_in_any_order_succeeds_and_leaves_nothing() {
         let pod = rig.run_redirected(&web());
         pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
         for (step, act) in order.chars().enumerate() {
-            // The kubelet takes a sandbox that the runtime has forgotten for
-            // stopped; so may a runtime's answer, as long as it is about that.
+            // The kubelet treats an unknown sandbox as stopped, so "not found" is
+            // accepted.
             let result = if act == 's' { pod.stop() } else { pod.remove() };
             if let Err(error) = result {
                 assert!(error.to_string().contains("not found"), "{order}, step {step}: {error}");

@@ -1,6 +1,6 @@
-//! Real pods under a real containerd: bridge with host-local, then portmap,
-//! then osm-cni, and Envoy as the sidecar. Nothing here is simulated but the
-//! kubelet, whose calls the tests make.
+//! Pods under a real containerd: bridge with host-local, then portmap, then
+//! osm-cni, and Envoy as the sidecar. Only the kubelet is simulated: the tests
+//! make its calls.
 
 mod crowd;
 mod daemonset;
@@ -37,14 +37,14 @@ const CONFLIST: &str = "10-pods.conflist";
 /// The pods' IPv6 network, where a test wants one.
 const PODS_V6: &str = "fd00:88::/64";
 
-/// What a test wants of its node; the rest is the sample's.
+/// How a test's node differs from the sample.
 struct Setup {
     containerd: Version,
     cni_version: &'static str,
     subnet: &'static str,
     /// Gives pods an IPv6 address too.
     ipv6: bool,
-    /// Whether osm-cni is in the chain.
+    /// Whether osm-cni is in the list.
     plugin: bool,
     /// Fields of osm-cni's entry to set.
     settings: Value,
@@ -66,8 +66,8 @@ impl Default for Setup {
     }
 }
 
-/// A node with its runtime and its network, and the world around it. Tests
-/// take turns: each has the machine's few cores for itself.
+/// A node with its runtime and its network, and the world around it. One test at
+/// a time has a node.
 struct Rig {
     world: World,
     node: Containerd,
@@ -95,7 +95,7 @@ impl Rig {
         rig
     }
 
-    /// Changes osm-cni's settings for all that comes.
+    /// Changes osm-cni's settings for later calls.
     fn set(&self, settings: &Value) {
         let mut list = self.conflist();
         let own = list["plugins"].as_array_mut().and_then(|plugins| plugins.last_mut());
@@ -125,8 +125,8 @@ impl Rig {
         list
     }
 
-    /// Our entry as libcni hands it to the plugin: with version and name of
-    /// its list.
+    /// Our entry as libcni passes it to the plugin: with version and name of its
+    /// list.
     fn entry(&self) -> Value {
         let list = self.conflist();
         let mut entry = list["plugins"]
@@ -139,7 +139,7 @@ impl Rig {
         entry
     }
 
-    /// Runs a pod that must come out redirected, over IPv4 alone.
+    /// Runs a pod that must be redirected, over IPv4 alone.
     #[track_caller]
     fn run_redirected(&self, spec: &PodSpec) -> Pod<'_> {
         let pod = spec.run(&self.node);
@@ -156,7 +156,7 @@ impl Rig {
         self.node.dir().path().join("osm-cni.log")
     }
 
-    /// What the plugin logged so far.
+    /// What the plugin has logged so far.
     fn plugin_log(&self) -> String {
         std::fs::read_to_string(self.log_file()).unwrap_or_default()
     }
@@ -167,8 +167,7 @@ impl Rig {
         names.into_iter().filter(|name| name.parse::<IpAddr>().is_ok()).collect()
     }
 
-    /// The iptables chains of the standard plugins on the node, where they
-    /// keep what they do for a pod.
+    /// The iptables chains of the standard plugins on the node; each pod has some.
     fn node_chains(&self) -> Vec<String> {
         let listing = run_inside(&self.node.netns().path(), &["iptables-save"]);
         let names = listing.lines().filter_map(|line| line.strip_prefix(':')?.split(' ').next());
@@ -186,7 +185,7 @@ fn put(entry: &mut Value, settings: &Value) {
     }
 }
 
-/// The direction that Envoy noted on a request's way, if it passed Envoy.
+/// The direction that Envoy added to a request as a header, if it passed Envoy.
 fn way(answer: &str) -> Option<&str> {
     let mark = format!("{}: ", envoy::HEADER);
     answer.lines().find_map(|line| line.strip_prefix(&mark)).map(str::trim_end)

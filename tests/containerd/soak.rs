@@ -1,6 +1,6 @@
-//! The soak: for `SOAK_SECONDS` (a few, unless `make soak` says more) pods come
-//! and go with random annotations, while the primary's list is rewritten and
-//! the installer is killed and started again. Afterwards nothing is left over.
+//! The soak: for `SOAK_SECONDS` (8 by default, more in `make soak`) pods start and
+//! end with random annotations, while the primary's list is rewritten and the
+//! installer is killed and restarted. Afterwards nothing is left.
 
 use std::process::Child;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -46,7 +46,7 @@ impl Drop for Installer {
     }
 }
 
-/// Numbers that differ, and are the same in every run.
+/// Random numbers, the same in every run.
 fn random(seed: u32) -> impl FnMut(u32) -> u32 {
     let mut state = u64::from(seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move |below| {
@@ -57,7 +57,7 @@ fn random(seed: u32) -> impl FnMut(u32) -> u32 {
     }
 }
 
-/// A pod, and what must become of it: redirected or not, or refused.
+/// A pod, and whether it must be redirected, or None if it must be refused.
 fn any_pod(number: u32) -> (PodSpec, Option<bool>) {
     let mut random = random(number);
     let spec = PodSpec::new(&format!("soak-{number}"));
@@ -85,7 +85,7 @@ fn any_pod(number: u32) -> (PodSpec, Option<bool>) {
     }
 }
 
-/// The primary's agent writes its list anew, a little different each time.
+/// Rewrites the primary's list as its agent would, a little different each time.
 fn rewrite(rig: &Rig, turn: u32) {
     let path = rig.node.conf_dir().join(CONFLIST);
     let mut list: Value =

@@ -1,5 +1,5 @@
-//! The ways of a pod's connections, with Envoy as its sidecar: a header and
-//! Envoy's own statistics tell who has been on the way.
+//! The paths of a pod's connections with Envoy as its sidecar, known by a header
+//! that Envoy adds and by its statistics.
 
 use std::net::SocketAddr;
 
@@ -128,7 +128,7 @@ fn the_first_process_of_a_pod_is_redirected() {
     let pod = rig.run_redirected(&meshed());
     let outside = PodSpec::new("outside").run(&rig.node);
 
-    // It finds nobody on Envoy's port, and the redirection's counter tells.
+    // No process listens on Envoy's port; the counter of the redirect shows it.
     wait_for(
         "the sandbox's first connection is counted",
         std::time::Duration::from_secs(20),
@@ -140,13 +140,13 @@ fn the_first_process_of_a_pod_is_redirected() {
             if chain.contains("counter packets 1 ") { Ok(()) } else { Err(chain) }
         },
     );
-    // The world has heard of the pod outside the mesh alone.
+    // Only the pod outside the mesh reached the world.
     wait_for("the world is reached", std::time::Duration::from_secs(20), || {
-        if rig.world.reached().is_empty() { Err("by nobody".to_owned()) } else { Ok(()) }
+        if rig.world.reached().is_empty() { Err("no connection".to_owned()) } else { Ok(()) }
     });
     assert_eq!(rig.world.reached().len(), 1, "{:?} and {:?}", pod.ip(), outside.ip());
 
-    // And so it goes with the first process of the first container.
+    // The same holds for the first process of the first container.
     let first =
         pod.start(&ContainerSpec::new("first", &["get", "203.0.113.9", "80", "203.0.113.9", "/"]));
     assert_ne!(first.wait(), 0);

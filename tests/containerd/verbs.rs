@@ -1,6 +1,5 @@
-//! The verbs that containerd 1.6 does not send, driven in the manner of libcni
-//! against a pod that containerd made: the attachment comes from libcni's own
-//! cache.
+//! The verbs that containerd does not send, called as libcni calls them for a pod
+//! that containerd made; the attachment comes from libcni's cache.
 
 use std::path::Path;
 
@@ -17,7 +16,7 @@ fn assert_silent(answer: &Answer) {
     assert_eq!(answer.ok(), "");
 }
 
-/// A pod's attachment as libcni remembers it.
+/// A pod's attachment as libcni cached it.
 struct Attachment {
     id: String,
     netns: String,

@@ -51,8 +51,8 @@ fn by_annotation(rig: &Rig) {
     assert!(!log.contains("[ERROR]"), "{log}");
 }
 
-/// Without annotations the runtime passes `null`, and the pod's uid tells
-/// whether it has a sidecar.
+/// Without annotations the runtime passes `null`, and the volumes below the pod's
+/// uid decide.
 fn by_volume_and_without_annotations(rig: &Rig) {
     kubelet_dirs(&rig.kubelet(), "uid-injected", &["token", VOLUME]);
     kubelet_dirs(&rig.kubelet(), "uid-plain", &["token"]);
@@ -133,14 +133,14 @@ fn containerd_2_serves_pods_at_1_1_0() {
     pods_are_served(Version::Newest, "1.1.0");
 }
 
-/// containerd asks STATUS in each of its own Status calls. Wrong settings must
+/// containerd calls STATUS in each of its own Status calls. Wrong settings must
 /// not make the node NotReady: pods outside the mesh still start.
 #[test]
-fn containerd_2_asks_status_at_1_1_0_and_wrong_settings_leave_the_node_ready() {
+fn containerd_2_calls_status_at_1_1_0_and_wrong_settings_leave_the_node_ready() {
     let rig = node(Version::Newest, "1.1.0");
-    assert_status_asked(&rig);
+    assert_status_is_called(&rig);
     rig.set(&json!({"traffic": {"outboundPortExclusionList": [70000]}}));
-    assert_status_asked(&rig);
+    assert_status_is_called(&rig);
     let error = meshed("web").try_run(&rig.node).expect_err("a wrong setting").to_string();
     assert!(error.contains("traffic.outboundPortExclusionList[0]"), "{error}");
     let plain = PodSpec::new("plain").run(&rig.node);
@@ -149,11 +149,11 @@ fn containerd_2_asks_status_at_1_1_0_and_wrong_settings_leave_the_node_ready() {
 
 /// One Status call of the runtime is one STATUS of the plugin that succeeds.
 #[track_caller]
-fn assert_status_asked(rig: &Rig) {
-    let asked = || rig.plugin_log().lines().filter(|line| line.contains("verb=STATUS")).count();
-    let before = asked();
+fn assert_status_is_called(rig: &Rig) {
+    let calls = || rig.plugin_log().lines().filter(|line| line.contains("verb=STATUS")).count();
+    let before = calls();
     rig.node.network_ready().expect("a ready network");
     rig.node.wait_until("STATUS is in the plugin's log", || {
-        if asked() > before { Ok(()) } else { Err(rig.plugin_log()) }
+        if calls() > before { Ok(()) } else { Err(rig.plugin_log()) }
     });
 }

@@ -1,5 +1,5 @@
-//! Opting out is a right that can be withdrawn, and an ADD needs no more than
-//! the system calls that the runtime's default filter leaves.
+//! `podExclusions: ignore` overrides opting out; and an ADD makes only system calls
+//! that the runtime's default seccomp filter allows.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::support::program;
 
 const VOLUME: &str = "envoy-bootstrap-config-volume";
 
-/// A pod that would like to stay outside, with every annotation there is.
+/// A pod that opts out with every annotation there is.
 fn reluctant(name: &str) -> PodSpec {
     PodSpec::new(name)
         .annotation("sidecar-injection", "disabled")
@@ -29,7 +29,7 @@ fn with_pod_exclusions_ignored_no_annotation_takes_a_pod_out() {
     let pod = rig.run_redirected(&reluctant("reluctant"));
     let rules = namespace::run_inside(&pod.netns(), &["nft", "list", "table", "ip", "osm"]);
     assert!(!rules.contains("pod annotation"), "{rules}");
-    // the connection goes to the proxy's port, where nobody listens here
+    // The connection goes to the proxy's port, where no process listens here.
     let application = pod.start(&ContainerSpec::new("app", &["sleep", "1000"]));
     let refused = application.get("203.0.113.9:80").expect_err("nobody listens for Envoy");
     assert!(refused.contains("Connection refused"), "{refused}");
@@ -47,8 +47,8 @@ fn with_pod_exclusions_honoured_the_same_pod_is_left_alone() {
     assert_eq!(namespace::tables(&pod.netns()), "");
 }
 
-/// Runtimes do not filter their plugins. An operator who does finds out here
-/// that `RuntimeDefault` is enough.
+/// Runtimes do not filter their plugins' system calls. For an operator who does,
+/// `RuntimeDefault` is enough.
 #[test]
 fn an_add_works_under_the_runtimes_default_seccomp_filter() {
     let rig = Rig::new();
@@ -72,7 +72,7 @@ fn an_add_works_under_the_runtimes_default_seccomp_filter() {
     assert!(!exec.stderr.contains("more rights"), "the filter lets rights go: {exec:?}");
     assert!(exec.stdout.contains("Seccomp:\t2"), "no filter was in force: {exec:?}");
     assert_eq!(namespace::tables(&target.netns()), "table ip osm\n");
-    // The next one works, too; and where the filter's mercy ends, it is told.
+    // A second call works too; one that the filter stops fails with its reason.
     assert_eq!(container.exec(&["sh", "-c", script]).code, 0);
     let powerless = ContainerSpec::new("powerless", &["sleep", "1000"])
         .uid(0)

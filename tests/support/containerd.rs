@@ -223,7 +223,7 @@ impl Containerd {
         self.dir.path().join("conf")
     }
 
-    /// Everything the runtime logged so far.
+    /// What the runtime has logged so far.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("containerd.log")).unwrap_or_default()
     }
@@ -234,8 +234,8 @@ impl Drop for Containerd {
         if std::thread::panicking() && std::env::var_os("OSM_CNI_TEST_LOG").is_some() {
             eprintln!("containerd said:\n{}", self.log());
         }
-        // The sweep ends the shims and the containers; the runtime goes first,
-        // so that it does not start anything more.
+        // Dropping the directory ends shims and containers; the runtime is killed
+        // first, so that it starts no more of them.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,5 +1,5 @@
-//! The machine under the tests: its programs and files. The one place of the
-//! support that starts programs or writes and removes files.
+//! Programs and files of the machine that runs the tests. I/O: starts programs,
+//! writes and removes files.
 
 #![expect(clippy::disallowed_methods, reason = "tests may do what the plugin must not")]
 
@@ -17,8 +17,8 @@ pub(crate) fn repository() -> &'static Path {
     package.ancestors().find(|path| path.join("Cargo.lock").exists()).expect("a workspace")
 }
 
-/// Panics, saying what is missing, unless this machine can run `programs` as
-/// root: a test that cannot run here is a failed test.
+/// Panics with what is missing unless this machine can run `programs` as root: a
+/// test that cannot run here fails.
 pub(crate) fn require(programs: &[&str]) {
     assert!(
         nix::unistd::geteuid().is_root(),
@@ -37,8 +37,8 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs a program to its end and answers its output; a failure is the text of
-/// its standard error.
+/// Runs a program to its end and returns its output; Err holds what it printed if
+/// it failed.
 pub(crate) fn try_run(words: &[&str]) -> Result<String, String> {
     let output = output(words);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,5 +1,5 @@
-//! Container images made on the spot: a tar of an OCI layout with one
-//! uncompressed layer that holds a static busybox. Nothing is fetched.
+//! Container images that need no registry: a tar of an OCI layout with one
+//! uncompressed layer that holds a static busybox. I/O: reads busybox.
 
 use std::path::Path;
 
@@ -20,13 +20,13 @@ const BUSYBOX: &str = "/bin/busybox";
 const APPLETS: [&str; 9] = ["cat", "echo", "env", "id", "nc", "printf", "sh", "sleep", "timeout"];
 
 /// The client: `get ADDRESS PORT HOST PATH` prints head and body of the answer
-/// on its standard error. Not wget, whose static build crashes where it looks
-/// up the name of a service.
+/// on its standard error. The static build of wget crashes when it looks up the
+/// name of a service.
 const GET: &str = r#"#!/bin/sh
 exec timeout 10 nc -w 5 "$1" "$2" -e /bin/ask "$3" "$4"
 "#;
 
-/// What the client says on its connection.
+/// What the client sends on its connection.
 const ASK: &str = r#"#!/bin/sh
 printf 'GET %s HTTP/1.1\r\nhost: %s\r\nconnection: close\r\n\r\n' "$2" "$1"
 exec cat >&2
@@ -37,7 +37,7 @@ const SERVE: &str = r#"#!/bin/sh
 exec nc -ll -p "$1" -e /bin/reply
 "#;
 
-/// What the server says on a connection.
+/// What the server sends on a connection.
 const REPLY: &str = r#"#!/bin/sh
 printf 'HTTP/1.1 200 OK\r\nconnection: close\r\n\r\napplication of the pod\n'
 while read -r line && [ "${#line}" -gt 1 ]; do echo "$line"; done
@@ -180,7 +180,7 @@ impl Tar {
         put(116, "0000000");
         put(124, &format!("{size:011o}"));
         put(136, "00000000000");
-        // The checksum is taken with blanks in its own place.
+        // The checksum counts its own field as spaces.
         put(148, "        ");
         put(157, target);
         put(257, "ustar");

@@ -1,6 +1,5 @@
-//! Pods and their containers, the way the kubelet asks for them: what a
-//! manifest would say on one side, the calls of the runtime interface on the
-//! other.
+//! Pods and their containers, made from what a manifest says through the calls
+//! of the runtime interface that the kubelet makes. I/O: the runtime's socket.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -184,8 +183,8 @@ impl<'node> Pod<'node> {
     }
 }
 
-/// What a pod's manifest says about one container. Unless told otherwise it
-/// has no capability, no new privileges and a read-only root.
+/// What a pod's manifest says about one container. By default it has no
+/// capability, no new privileges and a read-only root.
 #[derive(Debug, Clone)]
 pub(crate) struct ContainerSpec {
     pub(crate) name: String,
@@ -295,8 +294,8 @@ impl Container<'_> {
         Exec { stdout: text(answer.stdout), stderr: text(answer.stderr), code: answer.exit_code }
     }
 
-    /// Asks for a page as the container's user: head and body of what came
-    /// back, or what the client said. `address` is `IP:PORT`.
+    /// Requests a page as the container's user. Returns head and body, or the
+    /// client's error. `address` is `IP:PORT`.
     pub(crate) fn get(&self, address: impl ToString) -> Result<String, String> {
         self.get_path(address, "/")
     }
@@ -346,8 +345,8 @@ impl Container<'_> {
     }
 }
 
-/// Makes the directories that the kubelet makes for a pod before it asks for
-/// the pod's network: one for each Secret volume.
+/// Makes the directories that the kubelet makes for a pod before it requests the
+/// pod's network: one for each Secret volume.
 pub(crate) fn kubelet_dirs(kubelet: &Path, uid: &str, volumes: &[&str]) {
     let pod = kubelet.join("pods").join(uid);
     host::make_dirs(&pod.join("volumes"));

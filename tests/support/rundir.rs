@@ -1,10 +1,10 @@
-//! The directory of one running test, and all that the machine holds in its
-//! name: processes, mounts, namespaces, cgroups, entries of libcni's cache.
+//! The directory of one running test, and everything on the machine that carries
+//! its name: processes, mounts, namespaces, cgroups, entries of libcni's cache.
+//! I/O: removes all of that.
 //!
-//! Whatever a test makes bears the directory's name, and the directory holds a
-//! lock that lives as long as the test's process. So the same clean-up serves
-//! a test that ends, one that panics, and (at the next start, by the lock that
-//! nobody holds any more) one that was killed.
+//! Whatever a test makes carries the directory's name, and the test's process
+//! holds a lock in the directory. The same clean-up serves a test that ends, one
+//! that panics, and one that was killed: the next start finds its lock free.
 
 use std::path::{Path, PathBuf};
 use std::sync::Once;
@@ -42,7 +42,7 @@ impl RunDir {
         let name =
             format!("{PREFIX}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(&name);
-        // Locked before it has its name: nobody finds it without an owner.
+        // Locked before it has its name, so no other process finds it unlocked.
         let unnamed = std::env::temp_dir().join(format!(".{name}"));
         host::make_dirs(&unnamed);
         let file = std::fs::File::create(unnamed.join("lock")).expect("a lock file");
@@ -88,8 +88,8 @@ fn sweep_leftovers() {
     }
 }
 
-/// Removes everything of a test. It goes on past what it cannot remove: a
-/// clean-up that panics would hide the failure it cleans up after.
+/// Removes everything of a test. An error is reported and does not stop it: a
+/// panic here would hide the test's own failure.
 fn sweep(name: &str, path: &Path) {
     end_processes(name, path);
     for socket in shim_sockets(path) {

@@ -1,6 +1,6 @@
-//! Everything outside the node: a namespace that has every address and answers
-//! on a handful of ports, saying which address and port was asked for, by
-//! whom, and with which headers.
+//! Everything outside the node: a namespace that has every address and answers on
+//! a few ports with the destination, the source and the headers of the request.
+//! I/O: listens and connects in that namespace.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use super::rundir::RunDir;
 pub(crate) const PORTS: [u16; 5] = [80, 6379, 7070, 8080, 9090];
 
 /// How long a client waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The namespace and its listeners.
 #[derive(Debug)]
@@ -27,9 +27,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Makes the world, joins it to `node` and makes it the node's way to
-    /// everywhere, for both families. `pods` are the networks that the node
-    /// holds.
+    /// Makes the world, links it to `node` and makes it the node's default route for
+    /// both families. `pods` are the networks of the node's pods.
     pub(crate) fn new(dir: &RunDir, node: &TestNetns, pods: &[&str]) -> Self {
         let netns = TestNetns::named(format!("{}-world", dir.name()));
         node.ip(&format!("link add world0 type veth peer name node0 netns {}", netns.name()));
@@ -69,16 +68,17 @@ impl World {
         world
     }
 
-    /// The addresses and ports at which connections arrived so far.
+    /// The destinations of the connections that have arrived so far.
     pub(crate) fn reached(&self) -> Vec<SocketAddr> {
         self.reached.lock().expect("a list that no thread broke").clone()
     }
 
-    /// Asks a pod for a page, from here; answers head and body.
+    /// Requests a page from a pod and returns head and body.
     pub(crate) fn get(&self, address: SocketAddr) -> Result<String, String> {
-        let stream = inside(&self.netns.path(), || TcpStream::connect_timeout(&address, PATIENCE));
+        let stream =
+            inside(&self.netns.path(), || TcpStream::connect_timeout(&address, TIME_LIMIT));
         let talk = |mut stream: TcpStream| {
-            stream.set_read_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(TIME_LIMIT))?;
             write!(stream, "GET / HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
             let mut text = String::new();
             stream.read_to_string(&mut text).map(|_| text)
@@ -102,16 +102,16 @@ fn serve(listener: &TcpListener, over: &AtomicBool, reached: &Mutex<Vec<SocketAd
         if over.load(Ordering::Relaxed) {
             return;
         }
-        if let Ok(asked) = stream.local_addr() {
-            reached.lock().expect("a list that no thread broke").push(plain(asked));
+        if let Ok(destination) = stream.local_addr() {
+            reached.lock().expect("a list that no thread broke").push(plain(destination));
         }
         std::thread::spawn(move || answer(stream));
     }
 }
 
-/// Repeats the request's head: it shows who has been on the way.
+/// Repeats the request's head, where proxies on the path leave their headers.
 fn answer(mut stream: TcpStream) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     let mut body =
         format!("reached {}\nfrom {}\n", plain(stream.local_addr()?), plain(stream.peer_addr()?));
     for line in BufReader::new(stream.try_clone()?).lines() {
@@ -126,7 +126,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
 }
 
-/// An IPv4 address without its IPv6 clothes.
+/// The IPv4 address of an IPv4-mapped IPv6 one.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(IpAddr::to_canonical(&address.ip()), address.port())
 }

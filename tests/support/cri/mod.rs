@@ -1,7 +1,6 @@
 //! A client of the Container Runtime Interface: the calls that the kubelet
 //! makes, over the runtime's unix socket. Each call is one gRPC request on a
-//! connection of its own, so a [`Cri`] can be shared by threads and copied
-//! freely; nothing of it outlives a call.
+//! connection of its own, so threads can share a [`Cri`]. I/O: that socket.
 
 mod messages;
 
@@ -20,7 +19,7 @@ const SERVICE: &str = "/runtime.v1.RuntimeService/";
 /// kubelet's own limit is two minutes as well.
 const CALL_LIMIT: Duration = Duration::from_secs(120);
 
-/// Why a call failed: the runtime's own words, or those of the way to it.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CriError {
     /// The runtime answered with an error.
@@ -51,7 +50,7 @@ impl Cri {
         self.call("Status", &StatusRequest { verbose })
     }
 
-    /// Makes the pod's namespaces and its network; answers the sandbox's id.
+    /// Makes the pod's namespaces and its network; returns the sandbox's id.
     pub(crate) fn run_pod_sandbox(&self, config: &PodSandboxConfig) -> Result<String, CriError> {
         let request =
             RunPodSandboxRequest { config: Some(config.clone()), runtime_handler: String::new() };
