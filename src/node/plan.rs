@@ -163,4 +163,6 @@ fn programs(network: &Network) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

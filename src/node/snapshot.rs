@@ -107,15 +107,11 @@ impl Snapshot {
         Some(if is_list && !was_inserted { Ours::List } else { Ours::Inserted })
     }
 
-    /// Whether a file with our entry is a copy of another file.
+    /// Whether a file with our entry is a copy of a later file.
     fn is_copy(&self, file: &ConfFile, network: &Network) -> bool {
-        self.configurations().any(|other| {
-            other.name != file.name
-                && other
-                    .network
-                    .as_ref()
-                    .is_ok_and(|other| !other.has_ours() && other.same_but_ours(network))
-        })
+        self.configurations()
+            .filter(|other| other.name > file.name)
+            .any(|other| other.network.as_ref().is_ok_and(|other| other.same_but_ours(network)))
     }
 
     /// The network that pods get: the first file that runtimes read and that is

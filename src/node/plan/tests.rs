@@ -5,7 +5,7 @@ use super::super::snapshot::tests::{list, of, own};
 use super::super::withdraw;
 use super::*;
 
-fn entry() -> Map<String, Value> {
+pub(super) fn entry() -> Map<String, Value> {
     json!({"type": "osm-cni"}).as_object().cloned().expect("an object")
 }
 
@@ -14,7 +14,7 @@ fn plan(mode: Mode, files: &[(&str, &str)]) -> Result<Plan, Obstacle> {
 }
 
 /// What the directory holds after the steps, without modes.
-fn after(files: &[(&str, &str)], steps: &[Step]) -> Vec<(String, String)> {
+pub(super) fn after(files: &[(&str, &str)], steps: &[Step]) -> Vec<(String, String)> {
     let mut files: Vec<(String, String)> =
         files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
     let take = |files: &mut Vec<(String, String)>, name: &FileName| {
@@ -44,7 +44,7 @@ fn after(files: &[(&str, &str)], steps: &[Step]) -> Vec<(String, String)> {
     files
 }
 
-fn borrowed(files: &[(String, String)]) -> Vec<(&str, &str)> {
+pub(super) fn borrowed(files: &[(String, String)]) -> Vec<(&str, &str)> {
     files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
 }
 
