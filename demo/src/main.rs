@@ -5,7 +5,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "the demonstration is no part of the product: it plays runtime and world"
+    reason = "the demonstration is no part of the product: it acts as runtime and as outside world"
 )]
 
 mod host;
@@ -26,7 +26,7 @@ enum From {
 }
 
 /// One connection, and where it should arrive.
-struct Story {
+struct Connection {
     from: From,
     to: &'static str,
     expected: &'static str,
@@ -37,8 +37,8 @@ const OUT: &str = "proxy outbound";
 const IN: &str = "proxy inbound";
 const DIRECT: &str = "direct";
 
-const fn story(from: From, to: &'static str, expected: &'static str, why: &'static str) -> Story {
-    Story { from, to, expected, why }
+const fn to(from: From, to: &'static str, expected: &'static str, why: &'static str) -> Connection {
+    Connection { from, to, expected, why }
 }
 
 const APP: From = From::Pod { uid: 1000 };
@@ -46,28 +46,28 @@ const ROOT: From = From::Pod { uid: 0 };
 const PROXY: From = From::Pod { uid: 1500 };
 
 /// `POD` stands for the pod's address.
-const STORIES: [Story; 14] = [
-    story(APP, "203.0.113.7:80", OUT, "no exclusion"),
-    story(ROOT, "203.0.113.7:443", OUT, "no exclusion"),
-    story(APP, "1.1.1.1:443", DIRECT, "range 1.1.1.1/32, mesh"),
-    story(APP, "1.1.1.2:443", OUT, "just beside it"),
-    story(APP, "2.2.2.200:443", DIRECT, "range 2.2.2.2/24, mesh"),
-    story(APP, "203.0.113.7:6379", DIRECT, "port 6379, mesh"),
-    story(APP, "203.0.113.7:7070", DIRECT, "port 7070, mesh"),
-    story(APP, "203.0.113.7:8080", DIRECT, "port 8080, annotation"),
-    story(PROXY, "203.0.113.7:80", DIRECT, "the proxy's own uid"),
-    story(APP, "127.0.0.1:9000", DIRECT, "stays in the pod"),
-    story(From::World, "POD:80", IN, "no exclusion"),
-    story(From::World, "POD:9000", IN, "no exclusion"),
-    story(From::World, "POD:15901", DIRECT, "the proxy's health port"),
-    story(From::World, "POD:15010", DIRECT, "the proxy's metrics"),
+const CONNECTIONS: [Connection; 14] = [
+    to(APP, "203.0.113.7:80", OUT, "no exclusion"),
+    to(ROOT, "203.0.113.7:443", OUT, "no exclusion"),
+    to(APP, "1.1.1.1:443", DIRECT, "range 1.1.1.1/32, mesh"),
+    to(APP, "1.1.1.2:443", OUT, "just beside it"),
+    to(APP, "2.2.2.200:443", DIRECT, "range 2.2.2.2/24, mesh"),
+    to(APP, "203.0.113.7:6379", DIRECT, "port 6379, mesh"),
+    to(APP, "203.0.113.7:7070", DIRECT, "port 7070, mesh"),
+    to(APP, "203.0.113.7:8080", DIRECT, "port 8080, annotation"),
+    to(PROXY, "203.0.113.7:80", DIRECT, "the proxy's own uid"),
+    to(APP, "127.0.0.1:9000", DIRECT, "stays in the pod"),
+    to(From::World, "POD:80", IN, "no exclusion"),
+    to(From::World, "POD:9000", IN, "no exclusion"),
+    to(From::World, "POD:15901", DIRECT, "the proxy's health port"),
+    to(From::World, "POD:15010", DIRECT, "the proxy's metrics"),
 ];
 
 /// Ports of the pod that somebody listens on: the proxy's two, then others.
 const POD_PORTS: [u16; 6] = [15001, 15003, 9000, 80, 15901, 15010];
 
 fn main() -> ExitCode {
-    let result = Scene::new().and_then(|scene| play(&scene));
+    let result = Scene::new().and_then(|scene| run(&scene));
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -79,7 +79,7 @@ fn main() -> ExitCode {
 }
 
 /// Whether every connection arrived where it should.
-fn play(scene: &Scene) -> Result<bool, String> {
+fn run(scene: &Scene) -> Result<bool, String> {
     println!("The mesh excludes ranges 1.1.1.1/32 and 2.2.2.2/24 and ports 6379 and 7070,");
     println!("the pod's annotation port 8080. Chain: bridge with host-local, then osm-cni.");
     let attachment = scene.add()?;
@@ -92,18 +92,21 @@ fn play(scene: &Scene) -> Result<bool, String> {
     };
     row("FROM", "TO", "ARRIVED AT", "EXPECTED", "WHY");
     let mut as_expected = 0;
-    for story in &STORIES {
-        let to = story.to.replace("POD", &pod.to_string());
+    for connection in &CONNECTIONS {
+        let to = connection.to.replace("POD", &pod.to_string());
         let address: SocketAddr = to.parse().map_err(failed("an address"))?;
-        let (name, netns, uid) = match story.from {
+        let (name, netns, uid) = match connection.from {
             From::Pod { uid } => (format!("uid {uid}"), scene.pod(), uid),
             From::World => ("the world".to_owned(), scene.world(), 0),
         };
         let arrived = arrival(connect(netns, uid, address)?, address);
-        row(&name, &to, &arrived, story.expected, story.why);
-        as_expected += usize::from(arrived == story.expected);
+        row(&name, &to, &arrived, connection.expected, connection.why);
+        as_expected += usize::from(arrived == connection.expected);
     }
-    println!("\n{as_expected} of {} arrived as expected. The rules as installed:\n", STORIES.len());
+    println!(
+        "\n{as_expected} of {} arrived as expected. The rules as installed:\n",
+        CONNECTIONS.len()
+    );
     print!("{}", scene.rules());
     scene.del(&attachment)?;
     let left = scene.rules();
@@ -111,7 +114,7 @@ fn play(scene: &Scene) -> Result<bool, String> {
         return Err(format!("after DEL something is left:\n{left}"));
     }
     println!("\nDEL of the chain removed them again; the demonstration leaves nothing behind.");
-    Ok(as_expected == STORIES.len())
+    Ok(as_expected == CONNECTIONS.len())
 }
 
 /// Where a connection arrived, in a word. The world answers at one port for

@@ -15,6 +15,7 @@ mod inspect;
 mod install;
 mod installed;
 mod json;
+mod man;
 mod mermaid;
 mod options;
 mod outcome;
@@ -47,7 +48,7 @@ static SECTIONS: &[Section] = &[
     Section { title: "On a node", verbs: &[&install::VERB, &uninstall::VERB] },
     Section { title: "About pods", verbs: &[&inspect::VERB, &render::VERB, &explain::VERB] },
     Section { title: "In a pod", verbs: &[&validate::VERB, &wait::VERB] },
-    Section { title: "For your shell", verbs: &[&completion::VERB] },
+    Section { title: "For this system", verbs: &[&completion::VERB, &man::VERB] },
 ];
 
 /// Why a command failed.

@@ -9,8 +9,17 @@ use super::{argument, finish, osm_cni, osm_cni_line, settings};
 use crate::support::host;
 use crate::support::program::under_test;
 
-const VERBS: [&str; 8] =
-    ["install", "uninstall", "inspect", "render", "explain", "validate", "wait", "completion"];
+const VERBS: [&str; 9] = [
+    "install",
+    "uninstall",
+    "inspect",
+    "render",
+    "explain",
+    "validate",
+    "wait",
+    "completion",
+    "man",
+];
 
 /// The lines of a help text's example, each one command.
 fn examples(help: &str) -> Vec<String> {
