@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// An interface's name, or the beginning of one (`prefix+` in iptables,
 /// `prefix*` in nft).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InterfacePattern {
     /// The name or its beginning, at most 15 bytes.
     pub name: Cow<'static, str>,

@@ -24,6 +24,8 @@
 //! [`node`] (writes the node's files). All other rooms are functions of
 //! their arguments.
 
+pub mod admit;
+pub mod call_record;
 pub mod capabilities;
 pub mod cli;
 pub mod cni;

@@ -1,26 +1,29 @@
-//! The choreographer: what ADD, CHECK, DEL and STATUS do, in order, out of the
-//! other rooms' parts. Shared by both faces. No bytes, no formats.
+//! What ADD, CHECK, DEL and STATUS do, in order, out of the other modules'
+//! parts.
+//!
+//! I/O: none of its own; on the way of a call it is the only caller of the
+//! modules that do I/O (`kubelet`, `netns`, `links`, `capabilities`, nft's
+//! socket).
 
 use std::path::Path;
 
 use nix::errno::Errno;
-use serde_json::value::RawValue;
 
+use crate::admit::{self, Admission, Decision, Redirect};
 use crate::capabilities;
-use crate::cni::request::Attachment;
+use crate::cni::request::{Attachment, Removal};
 use crate::error_chain::ErrorChain;
 use crate::kubelet;
 use crate::links;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
-use crate::pod::{AddressSource, PodFacts};
-use crate::policy::{self, Decision, PolicyError};
-use crate::ruleset::{self, Family, Owner, Ruleset};
+use crate::policy::{Enrolment, PolicyError, Reason};
+use crate::ruleset::{Family, Owner, Ruleset};
 
 /// Why a call could not be served.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
-    /// Settings, annotations or the runtime are at fault.
+    /// Settings, annotations, the runtime or the node's disk are at fault.
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// The pod's network namespace cannot be used.
@@ -32,24 +35,35 @@ pub enum PluginError {
     /// CHECK found something else than what ADD sets.
     #[error("the rules in the pod differ: {0}")]
     Different(Difference),
-    /// STATUS: an ADD could not work.
-    #[error("nf_tables is not usable")]
-    NotReady(#[source] NftError),
 }
 
 /// What was done, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Report {
-    /// `redirect` or `leave`.
-    pub decision: Option<&'static str>,
-    /// A word for why.
-    pub reason: Option<&'static str>,
-    /// The same in words.
-    pub detail: Option<String>,
+    /// What was decided about the pod.
+    pub verdict: Option<Verdict>,
+    /// What was done otherwise than usual, in words.
+    pub note: Option<String>,
     /// How many rules were set or compared.
     pub rules: Option<usize>,
     /// What the operator should know, one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// What was decided about a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is left alone.
+    Leave(Reason),
+    /// It is redirected.
+    Redirect {
+        /// Why.
+        because: Enrolment,
+        /// The mesh's name in the settings.
+        mesh: &'static str,
+        /// The lists that its annotations have items of.
+        pod_lists: Vec<&'static str>,
+    },
 }
 
 /// Sets the rules of an attachment: all of them or none. Idempotent.
@@ -57,24 +71,24 @@ pub struct Report {
 /// # Errors
 /// See [`PluginError`]. After an error the namespace is as it was, but for
 /// [`NftError::NoAnswer`], after which it is not known.
-pub fn add(attachment: &Attachment<'_>, result: &RawValue) -> Result<Report, PluginError> {
-    let (plan, mut report) = plan(attachment, Some(result))?;
+pub fn add(attachment: &Attachment) -> Result<Report, PluginError> {
+    let (plan, mut report) = plan(attachment)?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
-    // In a pod that was just made nobody has set a rule yet: the transaction says
-    // so, and there is nothing to ask first.
+    // In a pod that was just made nobody has set a rule yet. The transaction
+    // states so, which spares a request.
     let batch = encode::create(&ruleset, Some(encode::UNTOUCHED));
-    let mut kernel = enter(attachment)?;
+    let mut kernel = enter(&attachment.netns)?;
     let added = match kernel.commit(&batch) {
         Err(NftError::Refused(refusal)) if refusal.errno == Errno::ERESTART => {
             drop(batch);
-            add_after_asking(&mut kernel, &ruleset, &owner)?
+            add_where_rules_may_be(&mut kernel, &ruleset, &owner)?
         }
         committed => committed.map(|()| Added::Rules)?,
     };
     match added {
         Added::Rules => report.rules = Some(ruleset.rule_count()),
         Added::Nothing { first } => {
-            report.detail = Some(format!("the rules of interface {} stay", first.interface));
+            report.note = Some(format!("the rules of interface {} stay", first.interface));
         }
     }
     Ok(report)
@@ -88,9 +102,9 @@ enum Added {
     Nothing { first: Owner },
 }
 
-/// Sets the rules where somebody has set some before: perhaps an earlier ADD, or
+/// Sets the rules where some were set before: perhaps by an earlier ADD, or by
 /// that of another interface.
-fn add_after_asking(
+fn add_where_rules_may_be(
     kernel: &mut NftSocket,
     ruleset: &Ruleset,
     owner: &Owner,
@@ -123,81 +137,73 @@ fn add_after_asking(
 ///
 /// # Errors
 /// See [`PluginError`]; [`PluginError::Different`] names the first difference.
-pub fn check(
-    attachment: &Attachment<'_>,
-    result: Option<&RawValue>,
-) -> Result<Report, PluginError> {
-    let (plan, mut report) = plan(attachment, result)?;
+pub fn check(attachment: &Attachment) -> Result<Report, PluginError> {
+    let (plan, mut report) = plan(attachment)?;
     let Some(Plan { ruleset, .. }) = plan else { return Ok(report) };
-    let addresses = result
-        .map(|result| AddressSource::Result(result, &attachment.interface))
-        .unwrap_or_default();
-    let mut kernel = enter(attachment)?;
-    let found = kernel.installed_up_to(&ruleset)?;
-    compare::check(&ruleset, &found, |address| addresses.contains(address))
+    let found = enter(&attachment.netns)?.installed_up_to(&ruleset)?;
+    compare::check(&ruleset, &found, |address| attachment.pod.addresses.contains(address))
         .map_err(PluginError::Different)?;
     report.rules = Some(ruleset.rule_count());
     Ok(report)
 }
 
-/// What a DEL did.
-enum Deleted {
-    /// So many tables were removed.
-    Tables(usize),
-    /// Another interface is up: the pod lives on.
-    Nothing { up: String },
-}
-
 /// Removes the rules of an attachment, where they are still there and are
 /// this attachment's. It cannot fail: a runtime could not remove the pod.
-pub fn del(attachment: &Attachment<'_>) -> Report {
-    let mut report = Report::default();
-    if attachment.netns.is_none() {
+pub fn del(removal: &Removal) -> Report {
+    let mut report = Report { warnings: removal.warnings.clone(), ..Report::default() };
+    let (Some(container), Some(interface), Some(netns)) =
+        (&removal.container, &removal.interface, &removal.netns)
+    else {
         return report;
-    }
-    let removed = enter(attachment).and_then(|mut kernel| {
-        let owner = Owner::new(&attachment.container, &attachment.interface);
-        let mut ours = Vec::new();
-        for family in [Family::Ip, Family::Ip6] {
-            if matches!(kernel.owner(family), Ok(TableOwner::Ours(found)) if found.same_attachment(&owner)) {
-                ours.push(family);
-            }
-        }
-        if ours.is_empty() {
-            return Ok(Deleted::Tables(0));
-        }
-        // A pod that lives on with another interface keeps its redirection.
-        let up = links::up().map_err(|errno| NftError::Socket {
-            doing: "list the interfaces of the pod",
-            source: errno.into(),
-        })?;
-        if let Some(other) = up.into_iter().find(|name| *name != attachment.interface) {
-            return Ok(Deleted::Nothing { up: other });
-        }
-        kernel.commit(&encode::delete(&ours))?;
-        Ok(Deleted::Tables(ours.len()))
-    });
-    match removed {
-        Ok(Deleted::Tables(tables)) => report.detail = Some(format!("{tables} tables removed")),
-        Ok(Deleted::Nothing { up }) => {
-            report.detail = Some(format!("the rules stay, since interface {up} is up in the pod"));
-        }
+    };
+    match remove(&Owner::new(container, interface), interface, netns) {
+        Ok(note) => report.note = Some(note),
         // The namespace is gone, or never was one: rules die with it.
-        Err(PluginError::Netns(error)) => report.detail = Some(ErrorChain(&error).to_string()),
-        Err(error) => report
-            .warnings
-            .push(format!("the rules stay until the namespace goes: {}", ErrorChain(&error))),
+        Err(PluginError::Netns(error)) => report.note = Some(ErrorChain(&error).to_string()),
+        Err(error) => {
+            let error = ErrorChain(&error);
+            report.warnings.push(format!("the rules stay until the namespace is removed: {error}"));
+        }
     }
     report
 }
 
-/// Could an ADD work? Asks nf_tables for its generation; tries nothing out.
-///
-/// # Errors
-/// [`PluginError::NotReady`]
-pub fn status() -> Result<Report, PluginError> {
+/// Says what was done.
+fn remove(owner: &Owner, interface: &str, netns: &Path) -> Result<String, PluginError> {
+    let mut kernel = enter(netns)?;
+    let mut ours = Vec::new();
+    for family in [Family::Ip, Family::Ip6] {
+        if matches!(kernel.owner(family), Ok(TableOwner::Ours(found)) if found.same_attachment(owner))
+        {
+            ours.push(family);
+        }
+    }
+    if ours.is_empty() {
+        return Ok("no tables of this attachment".to_owned());
+    }
+    // A pod that lives on with another interface keeps its redirection.
+    let up = links::up().map_err(|errno| NftError::Socket {
+        doing: "list the interfaces of the pod",
+        source: errno.into(),
+    })?;
+    if let Some(other) = up.into_iter().find(|name| name != interface) {
+        return Ok(format!("the rules stay, since interface {other} is up in the pod"));
+    }
+    kernel.commit(&encode::delete(&ours))?;
+    Ok(format!("{} tables removed", ours.len()))
+}
+
+/// Whether nf_tables answers: it tells its generation, and nothing is tried
+/// out. If it does not, that is a warning: an error would make the node NotReady
+/// for pods outside the mesh too, which need no nf_tables.
+pub fn status() -> Report {
+    let mut report = Report::default();
     let generation = open_socket().and_then(|mut kernel| kernel.generation());
-    generation.map(|_| Report::default()).map_err(PluginError::NotReady)
+    if let Err(error) = generation {
+        let error = ErrorChain(&error);
+        report.warnings.push(format!("pods of the mesh cannot start on this node: {error}"));
+    }
+    report
 }
 
 /// What the kernel should hold, and whose it is.
@@ -206,48 +212,31 @@ struct Plan {
     owner: Owner,
 }
 
-/// The pure part of ADD and CHECK. Without a plan the pod is left alone.
-fn plan(
-    attachment: &Attachment<'_>,
-    result: Option<&RawValue>,
-) -> Result<(Option<Plan>, Report), PluginError> {
-    let addresses = result.map(|result| AddressSource::Result(result, &attachment.interface));
-    let pod = PodFacts::new(
-        &attachment.args,
-        attachment.annotations.clone(),
-        addresses.unwrap_or_default(),
-    );
-    let mut report = Report::default();
-    let plan = match policy::decide(&attachment.conf, &pod, kubelet::volumes)? {
-        Decision::Leave(reason) => {
-            report.decision = Some("leave");
-            report.reason = Some(reason.word());
-            report.detail = Some(reason.to_string());
-            None
-        }
-        Decision::Redirect { policy, because, warnings } => {
-            report.decision = Some("redirect");
-            report.reason = Some(because.word());
-            report.detail = Some(because.to_string());
-            report.warnings = warnings;
-            let owner = Owner::new(&attachment.container, &attachment.interface);
-            let ruleset = ruleset::build(&policy, Some(&owner));
-            Some(Plan { ruleset, owner })
+/// The decision of ADD and CHECK. Without a plan the pod is left alone.
+fn plan(attachment: &Attachment) -> Result<(Option<Plan>, Report), PluginError> {
+    let owner = attachment.owner();
+    let admission =
+        admit::admit(&attachment.settings, &attachment.pod, kubelet::volumes, Some(&owner))?;
+    let Admission { decision, warnings } = admission;
+    let (plan, verdict) = match decision {
+        Decision::Leave(reason) => (None, Verdict::Leave(reason)),
+        Decision::Redirect(redirect) => {
+            let Redirect { because, mesh, pod_lists, ruleset, .. } = *redirect;
+            (Some(Plan { ruleset, owner }), Verdict::Redirect { because, mesh, pod_lists })
         }
     };
-    Ok((plan, report))
+    Ok((plan, Report { verdict: Some(verdict), warnings, ..Report::default() }))
 }
 
 /// A socket to nf_tables in the pod's network namespace, which this thread does
 /// not leave any more.
-fn enter(attachment: &Attachment<'_>) -> Result<NftSocket, PluginError> {
-    let path = attachment.netns.as_deref().unwrap_or(Path::new(""));
-    Netns::open(path)?.enter()?;
+fn enter(netns: &Path) -> Result<NftSocket, PluginError> {
+    Netns::open(netns)?.enter()?;
     Ok(open_socket()?)
 }
 
-/// A socket to nf_tables where the calling thread is, which needs no other
-/// rights any more.
+/// A socket to nf_tables in the calling thread's namespace. All capabilities
+/// but the one that the socket needs are dropped first.
 fn open_socket() -> Result<NftSocket, NftError> {
     capabilities::keep_net_admin();
     NftSocket::open()

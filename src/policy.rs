@@ -5,20 +5,25 @@
 //!
 //! Pure: what the node's disk knows of a pod comes in as a function.
 
-use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::path::Path;
+mod enrol;
+mod reason;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::config::lists::{are_all_ipv4, are_all_ports};
 use crate::config::{
-    ConfigError, Ipv6Mode, Layout, Lists, LocalProxyMode, PodExclusions, Proxy, RawConf, Selection,
+    ConfigError, Ipv6Mode, Layout, Lists, LocalProxyMode, Mesh, PodExclusions, Proxy, Redirection,
     Settings,
 };
-use crate::pod::{AnnotationError, Annotations, Injection, PodAddresses, PodFacts, PodUid};
+use crate::kubelet::{KubeletError, VolumeQuery, Volumes};
+use crate::pod::{AnnotationError, Annotations, Injection, Malformed, PodAddresses, PodFacts};
+
+pub use reason::{Enrolment, Reason, SidecarUnknown};
 
 /// The redirection that one pod gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    /// Which generation of OSM's chains.
+    /// The chains.
     pub layout: &'static Layout,
     /// The proxy's uid and ports.
     pub proxy: Proxy,
@@ -33,7 +38,7 @@ pub struct Policy {
 }
 
 /// Where the proxy's connections to the loopback address end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LocalProxy {
     /// At the loopback address.
     Localhost,
@@ -44,7 +49,7 @@ pub enum LocalProxy {
 
 /// What is done with a pod, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Nothing.
     Leave(Reason),
     /// It is redirected.
@@ -53,61 +58,39 @@ pub enum Decision {
         policy: Box<Policy>,
         /// Why.
         because: Enrolment,
-        /// What the operator should know, one sentence each.
-        warnings: Vec<String>,
+        /// The mesh's name in the settings.
+        mesh: &'static str,
     },
-}
-
-/// Why a pod is left alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
-    /// Neither a namespace nor annotations were passed.
-    NotKubernetes,
-    /// The namespace is in `excludedNamespaces`.
-    ExcludedNamespace(String),
-    /// The annotation says so.
-    Disabled,
-    /// The kubelet mounted none of the sidecar's volumes.
-    NoSidecarVolume {
-        /// The volumes looked for.
-        looked_for: Vec<String>,
-        /// Whether the annotation says enabled.
-        enabled: bool,
-    },
-    /// Neither annotation nor namespace asks for it.
-    NotEnrolled,
-}
-
-/// Why a pod is redirected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Enrolment {
-    /// The kubelet mounted this volume of the sidecar's.
-    SidecarVolume(String),
-    /// The annotation says enabled.
-    Annotation,
-    /// The namespace is in `meshNamespaces`.
-    MeshNamespace(String),
-}
-
-/// What the node's disk knows of a pod's volumes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Volumes {
-    /// The kubelet has no directory for the pod, or there is no kubelet.
-    Unknown,
-    /// Of the volumes looked for, these are mounted. Where the first of them is,
-    /// the others may be left out.
-    Mounted(Vec<String>),
 }
 
 /// Why no decision, or no policy, could be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
     /// A field of the settings is wrong.
     #[error(transparent)]
     Settings(#[from] ConfigError),
+    /// The runtime passed no map of annotations.
+    #[error("standard input is not a network configuration: {0}")]
+    Malformed(Malformed),
     /// An annotation is wrong.
     #[error(transparent)]
     Annotation(#[from] AnnotationError),
+    /// The pod's volumes cannot be read.
+    #[error("cannot find out whether this pod has a sidecar")]
+    Kubelet(#[from] KubeletError),
+    /// A pod with the sidecar of a mesh that is not served.
+    #[error(
+        "this pod has the sidecar volume {volume} of mesh {mesh}, which the setting mesh does not name"
+    )]
+    MeshNotServed {
+        /// The volume.
+        volume: String,
+        /// The mesh.
+        mesh: &'static str,
+    },
+    /// A pod that two meshes claim.
+    #[error("this pod is one of two meshes: {}", .0.join(", "))]
+    SeveralMeshes(Vec<String>),
     /// A pod of the mesh whose own lists cannot be known.
     #[error("this pod is in the mesh ({0}), but the runtime passed no pod annotations")]
     AnnotationsNotPassed(Enrolment),
@@ -118,205 +101,153 @@ pub enum PolicyError {
     NoPodAddress(&'static str),
 }
 
-/// Decides about a pod. `volumes` looks these volumes up below a kubelet's
-/// directory; it is called only where the answer matters.
+/// Decides about a pod, and adds what the operator should know to `warnings`.
+/// `volumes` looks a pod's volumes up; it is called only where the answer
+/// matters.
 ///
 /// # Errors
-/// Settings, an annotation or the runtime at fault: see [`PolicyError`].
-/// A pod outside the mesh never meets one for a list's sake.
-pub fn decide(
-    conf: &RawConf<'_>,
-    pod: &PodFacts<'_>,
-    volumes: impl FnOnce(&Path, &PodUid, &[String]) -> Volumes,
+/// Settings, an annotation, the runtime or the node's disk at fault. A pod
+/// outside the mesh never meets one because of a list.
+pub(crate) fn decide(
+    settings: &Settings,
+    pod: &PodFacts,
+    volumes: impl FnOnce(&VolumeQuery<'_>) -> Result<Volumes, KubeletError>,
+    warnings: &mut Vec<String>,
 ) -> Result<Decision, PolicyError> {
     if pod.namespace.is_none() && pod.annotations.is_empty() {
         return Ok(Decision::Leave(Reason::NotKubernetes));
     }
     if let Some(namespace) = &pod.namespace
-        && conf.excluded_namespaces().contains(namespace)
+        && settings.excluded_namespaces.contains(namespace)
     {
         return Ok(Decision::Leave(Reason::ExcludedNamespace(namespace.clone())));
     }
-    let selection = conf.selection()?;
-    match enrol(&selection, pod, volumes)? {
-        Err(reason) => Ok(Decision::Leave(reason)),
-        Ok(because) => redirect(&selection, conf.check()?, pod, because),
+    let selection = settings.selection.as_ref().map_err(Clone::clone)?;
+    if let Annotations::Malformed(malformed) = &pod.annotations {
+        return Err(PolicyError::Malformed(malformed.clone()));
+    }
+    for mesh in &selection.meshes {
+        warnings.extend(pod.annotations.unknown(mesh));
+    }
+    match enrol::enrol(selection, pod, volumes, warnings)? {
+        enrol::Outcome::NotEnrolled(reason) => Ok(Decision::Leave(reason)),
+        enrol::Outcome::Enrolled { mesh, because } => {
+            let redirection = mesh.redirection.as_ref().map_err(Clone::clone)?;
+            let policy = policy(mesh, redirection, pod, &because, warnings)?;
+            let mesh = mesh.profile.name;
+            Ok(Decision::Redirect { policy: Box::new(policy), because, mesh })
+        }
     }
 }
 
-/// Is there a sidecar? The outer error is somebody's fault, the inner one the
-/// reason to leave the pod alone.
-fn enrol(
-    selection: &Selection,
-    pod: &PodFacts<'_>,
-    volumes: impl FnOnce(&Path, &PodUid, &[String]) -> Volumes,
-) -> Result<Result<Enrolment, Reason>, AnnotationError> {
-    let injection = pod.annotations.injection(&selection.annotation_prefix)?;
-    let disabled = injection == Some(Injection::Disabled);
-    if disabled && selection.pod_exclusions == PodExclusions::Honor {
-        return Ok(Err(Reason::Disabled));
-    }
-    let volumes = match &pod.uid {
-        Some(uid) if !selection.sidecar_volumes.is_empty() => {
-            volumes(&selection.kubelet_dir, uid, &selection.sidecar_volumes)
+fn policy(
+    mesh: &Mesh,
+    redirection: &Redirection,
+    pod: &PodFacts,
+    because: &Enrolment,
+    warnings: &mut Vec<String>,
+) -> Result<Policy, PolicyError> {
+    let prefix = &mesh.annotation_prefix;
+    let lists = match (mesh.pod_exclusions, &pod.annotations) {
+        (PodExclusions::Ignore, annotations) => {
+            warnings.extend(ignored(prefix, annotations)?);
+            Lists::default()
         }
-        _ => Volumes::Unknown,
+        (PodExclusions::Honor, Annotations::NotPassed | Annotations::Malformed(_)) => {
+            return Err(PolicyError::AnnotationsNotPassed(because.clone()));
+        }
+        (PodExclusions::Honor, annotations) => annotations.lists(prefix, redirection.ipv6)?,
     };
-    Ok(match volumes {
-        Volumes::Mounted(mounted) => {
-            let found = selection.sidecar_volumes.iter().find(|name| mounted.contains(name));
-            found.cloned().map(Enrolment::SidecarVolume).ok_or_else(|| Reason::NoSidecarVolume {
-                looked_for: selection.sidecar_volumes.clone(),
-                enabled: injection == Some(Injection::Enabled),
-            })
-        }
-        Volumes::Unknown => match (injection, mesh_namespace(selection, pod)) {
-            (Some(Injection::Enabled), _) => Ok(Enrolment::Annotation),
-            (None, Some(namespace)) => Ok(Enrolment::MeshNamespace(namespace)),
-            // Reached with `podExclusions: ignore` only: the namespace decides.
-            (Some(Injection::Disabled), Some(namespace)) => Ok(Enrolment::MeshNamespace(namespace)),
-            (Some(Injection::Disabled), None) => Err(Reason::Disabled),
-            (None, None) => Err(Reason::NotEnrolled),
-        },
+    warnings.extend(taken_out(&lists));
+    warnings.extend(one_family_only(&redirection.lists, &lists, redirection.ipv6));
+    let local_proxy = match redirection.local_proxy_mode {
+        LocalProxyMode::Localhost => LocalProxy::Localhost,
+        LocalProxyMode::PodIp => pod_ip(redirection.ipv6, &pod.addresses)?,
+    };
+    Ok(Policy {
+        layout: redirection.layout,
+        proxy: redirection.proxy.clone(),
+        ipv6: redirection.ipv6,
+        local_proxy,
+        mesh: redirection.lists.clone(),
+        pod: lists,
     })
 }
 
-fn mesh_namespace(selection: &Selection, pod: &PodFacts<'_>) -> Option<String> {
-    let namespace = pod.namespace.as_ref()?;
-    let meant = |listed: &String| listed == "*" || listed == namespace;
-    selection.mesh_namespaces.iter().any(meant).then(|| namespace.clone())
+/// The annotations that `podExclusions: ignore` takes the effect from.
+fn ignored(prefix: &str, annotations: &Annotations) -> Result<Vec<String>, AnnotationError> {
+    let keys = annotations.list_keys(prefix);
+    let mut ignored: Vec<String> = keys
+        .iter()
+        .map(|key| format!("annotation {key} is ignored, since podExclusions is \"ignore\""))
+        .collect();
+    if annotations.injection(prefix)? == Some(Injection::Disabled) {
+        ignored.push(format!(
+            "annotation {prefix}/sidecar-injection: disabled does not count, since podExclusions is \"ignore\""
+        ));
+    }
+    Ok(ignored)
 }
 
-fn redirect(
-    selection: &Selection,
-    settings: Settings,
-    pod: &PodFacts<'_>,
-    because: Enrolment,
-) -> Result<Decision, PolicyError> {
-    let prefix = &selection.annotation_prefix;
-    let mut warnings = Vec::new();
-    let lists = match selection.pod_exclusions {
-        PodExclusions::Ignore => {
-            let ignored = pod.annotations.list_keys(prefix);
-            warnings.extend(ignored.iter().map(|key| {
-                format!("annotation {key} is ignored, since podExclusions is \"ignore\"")
-            }));
-            if pod.annotations.injection(prefix)? == Some(Injection::Disabled) {
-                warnings.push(format!(
-                    "annotation {prefix}/sidecar-injection: disabled does not count, since podExclusions is \"ignore\""
-                ));
-            }
-            Lists::default()
-        }
-        PodExclusions::Honor => match pod.annotations {
-            Annotations::NotPassed => return Err(PolicyError::AnnotationsNotPassed(because)),
-            Annotations::Passed(_) => pod.annotations.lists(prefix)?,
-        },
+/// Annotations that take a whole direction out of the mesh.
+fn taken_out(pod: &Lists) -> Vec<String> {
+    let ranges = are_all_ipv4(&pod.outbound_ranges);
+    let mut taken = Vec::new();
+    if ranges || are_all_ports(&pod.outbound_ports) {
+        taken.push("the pod's annotations take all of its outbound IPv4 traffic out of the mesh");
+    }
+    if are_all_ports(&pod.inbound_ports) {
+        taken.push("the pod's annotations take all of its inbound traffic out of the mesh");
+    }
+    taken.into_iter().map(str::to_owned).collect()
+}
+
+/// An inclusion list leaves nothing redirected of a family that it has no
+/// range of.
+fn one_family_only(mesh: &Lists, pod: &Lists, ipv6: Ipv6Mode) -> Option<String> {
+    let ranges = || mesh.included_ranges.iter().chain(&pod.included_ranges);
+    let without = match (ranges().any(|it| it.is_ipv4()), ranges().any(|it| it.is_ipv6())) {
+        (false, true) => "IPv4",
+        (true, false) if ipv6 != Ipv6Mode::Bypass => "IPv6",
+        _ => return None,
     };
-    let local_proxy = match settings.local_proxy_mode {
-        LocalProxyMode::Localhost => LocalProxy::Localhost,
-        LocalProxyMode::PodIp => pod_ip(settings.ipv6, pod.addresses.read())?,
-    };
-    let policy = Box::new(Policy {
-        layout: settings.layout,
-        proxy: settings.proxy,
-        ipv6: settings.ipv6,
-        local_proxy,
-        mesh: settings.lists,
-        pod: lists,
-    });
-    Ok(Decision::Redirect { policy, because, warnings })
+    Some(format!(
+        "outboundIPRangeInclusionList has no {without} range, so no outbound {without} traffic is redirected"
+    ))
 }
 
 /// The addresses that `localProxyMode: PodIP` needs: of any family that is
 /// redirected, since a pod may have one of them only.
-fn pod_ip(ipv6: Ipv6Mode, addresses: PodAddresses) -> Result<LocalProxy, PolicyError> {
-    let PodAddresses { ipv4, ipv6: sixth } = addresses;
+fn pod_ip(ipv6: Ipv6Mode, addresses: &PodAddresses) -> Result<LocalProxy, PolicyError> {
+    let no_ipv4 = addresses.ipv4().is_none();
     let wanted = match ipv6 {
-        Ipv6Mode::Redirect if ipv4.is_none() && sixth.is_none() => Some("IPv4 or IPv6"),
-        Ipv6Mode::Bypass | Ipv6Mode::Reject if ipv4.is_none() => Some("IPv4"),
+        Ipv6Mode::Redirect if no_ipv4 && addresses.ipv6().is_none() => Some("IPv4 or IPv6"),
+        Ipv6Mode::Bypass | Ipv6Mode::Reject if no_ipv4 => Some("IPv4"),
         _ => None,
     };
     match wanted {
         Some(family) => Err(PolicyError::NoPodAddress(family)),
-        None => Ok(LocalProxy::PodIp(addresses)),
+        None => Ok(LocalProxy::PodIp(addresses.clone())),
     }
 }
 
 impl Policy {
     /// The pod's IPv4 address, where the proxy reaches the application at it.
     pub fn pod_ipv4(&self) -> Option<Ipv4Addr> {
-        match self.local_proxy {
+        match &self.local_proxy {
             LocalProxy::Localhost => None,
-            LocalProxy::PodIp(addresses) => addresses.ipv4,
+            LocalProxy::PodIp(addresses) => addresses.ipv4(),
         }
     }
 
     /// The pod's IPv6 address, where the proxy reaches the application at it.
     pub fn pod_ipv6(&self) -> Option<Ipv6Addr> {
-        match self.local_proxy {
+        match &self.local_proxy {
             LocalProxy::Localhost => None,
-            LocalProxy::PodIp(addresses) => addresses.ipv6,
+            LocalProxy::PodIp(addresses) => addresses.ipv6(),
         }
     }
 }
 
-impl Reason {
-    /// A word for logs and metrics.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Reason::NotKubernetes => "not-kubernetes",
-            Reason::ExcludedNamespace(_) => "excluded-namespace",
-            Reason::Disabled => "disabled",
-            Reason::NoSidecarVolume { .. } => "no-sidecar",
-            Reason::NotEnrolled => "not-enrolled",
-        }
-    }
-}
-
-impl Enrolment {
-    /// A word for logs and metrics.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Enrolment::SidecarVolume(_) => "sidecar-volume",
-            Enrolment::Annotation => "annotation",
-            Enrolment::MeshNamespace(_) => "mesh-namespace",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::NotKubernetes => f.write_str("not a Kubernetes pod"),
-            Reason::ExcludedNamespace(name) => {
-                write!(f, "namespace {name} is in excludedNamespaces")
-            }
-            Reason::Disabled => f.write_str("annotation sidecar-injection is disabled"),
-            Reason::NoSidecarVolume { looked_for, enabled } => {
-                f.write_str("no sidecar was injected")?;
-                if *enabled {
-                    write!(
-                        f,
-                        " although annotation sidecar-injection is enabled: none of the volumes {} (setting sidecarVolumes) is mounted",
-                        looked_for.join(", ")
-                    )?;
-                }
-                Ok(())
-            }
-            Reason::NotEnrolled => f.write_str(
-                "neither annotation sidecar-injection nor meshNamespaces asks for redirection",
-            ),
-        }
-    }
-}
-
-impl fmt::Display for Enrolment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Enrolment::SidecarVolume(name) => write!(f, "sidecar volume {name} is mounted"),
-            Enrolment::Annotation => f.write_str("annotation sidecar-injection is enabled"),
-            Enrolment::MeshNamespace(name) => write!(f, "namespace {name} is in meshNamespaces"),
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

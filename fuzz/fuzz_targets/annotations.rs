@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
+use osm_cni::config::Ipv6Mode;
 use osm_cni::pod::{Annotations, PodUid};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -20,9 +21,9 @@ const NAMES: [&str; 6] = [
 
 fn read(text: &str) {
     let Ok(all) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else { return };
-    let annotations = Annotations::Passed(all);
+    let annotations = Annotations::passed(all);
     let _ = annotations.list_keys(PREFIX);
-    for error in [annotations.injection(PREFIX).err(), annotations.lists(PREFIX).err()] {
+    for error in [annotations.injection(PREFIX).err(), annotations.lists(PREFIX, Ipv6Mode::Bypass).err()] {
         let message = error.map(|error| error.to_string()).unwrap_or_default();
         assert!(message.chars().count() < 400 && !message.contains(osm_cni::sanitize::is_unprintable));
     }

@@ -5,12 +5,11 @@
 use std::ffi::OsString;
 
 use libfuzzer_sys::fuzz_target;
+use osm_cni::admit::{Admission, Decision, admit};
 use osm_cni::cni::request::{self, Request};
 use osm_cni::cni::{CniError, reply};
 use osm_cni::nft::{decode, encode};
-use osm_cni::pod::{AddressSource, PodFacts};
-use osm_cni::policy::{Decision, Volumes};
-use osm_cni::ruleset::{self, Owner};
+use osm_cni::kubelet::{VolumeQuery, Volumes};
 use serde_json::Value;
 
 fn is_an_answer(error: &CniError, stdin: &[u8]) {
@@ -37,26 +36,26 @@ fuzz_target!(|data: &[u8]| {
         Ok(call) => call,
         Err(error) => return is_an_answer(&error.into(), stdin),
     };
-    let (attachment, result) = match &call.request {
-        Request::Add(attachment, result) => (attachment, Some(*result)),
-        Request::Check(attachment, result) => (attachment, *result),
+    let attachment = match &call.request {
+        Request::Add(attachment, result) => {
+            let answer = reply::pass_on(result, call.version);
+            assert!(serde_json::from_str::<Box<serde_json::value::RawValue>>(&answer).is_ok());
+            attachment
+        }
+        Request::Check(attachment) => attachment,
         _ => return,
     };
-    let mut addresses = AddressSource::default();
-    if let Some(result) = result {
-        let answer = reply::pass_on(result, call.version);
-        assert!(serde_json::from_str::<Box<serde_json::value::RawValue>>(&answer).is_ok());
-        addresses = AddressSource::Result(result, &attachment.interface);
-    }
-    let pod = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
-    match osm_cni::policy::decide(&attachment.conf, &pod, |_, _, _| Volumes::Unknown) {
+    let owner = attachment.owner();
+    let volumes = |_: &VolumeQuery<'_>| Ok(Volumes::NoPod);
+    match admit(&attachment.settings, &attachment.pod, volumes, Some(&owner)) {
         Err(error) => is_an_answer(&CniError::Plugin(error.into()), stdin),
-        Ok(Decision::Leave(reason)) => assert!(!reason.to_string().is_empty()),
-        Ok(Decision::Redirect { policy, .. }) => {
-            let owner = Owner::new(&attachment.container, &attachment.interface);
-            let ruleset = ruleset::build(&policy, Some(&owner));
-            let batch = encode::replace(&ruleset, &[]);
-            assert_eq!(decode::installed(batch.bytes()).tables.len(), ruleset.tables.len());
+        Ok(Admission { decision: Decision::Leave(reason), .. }) => {
+            assert!(!reason.to_string().is_empty());
+        }
+        Ok(Admission { decision: Decision::Redirect(redirect), .. }) => {
+            let batch = encode::replace(&redirect.ruleset, &[]);
+            let read = decode::installed(batch.bytes());
+            assert_eq!(read.tables.len(), redirect.ruleset.tables.len());
         }
     }
 });

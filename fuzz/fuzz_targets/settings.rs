@@ -6,7 +6,7 @@ use osm_cni::config::Entry;
 
 fuzz_target!(|text: &str| {
     let Ok(entry) = Entry::from_config_text(text) else { return };
-    let _ = entry.check().map_err(|error| error.to_string());
+    let _ = entry.settings().check().map_err(|error| error.to_string());
     assert_eq!(entry.digest().len(), 12);
     assert_eq!(entry.to_plugin_json()["type"], "osm-cni");
 });

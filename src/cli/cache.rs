@@ -15,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::base64;
 use super::host_root::HostRoot;
-use crate::config::{CAPABILITY, Entry, PLUGIN_TYPE, SourceError};
+use crate::config::{CAPABILITY, Entry};
 use crate::pod::PodAddresses;
 use crate::ruleset::Owner;
 
@@ -53,7 +53,7 @@ pub(super) enum Config {
     /// It has no entry of ours.
     WithoutEntry,
     /// It has this one.
-    Entry(Entry),
+    Entry(Box<Entry>),
 }
 
 /// A configuration on the node that has our entry.
@@ -111,26 +111,19 @@ pub(super) fn configuration(root: &HostRoot) -> Option<Configuration> {
             return None;
         }
         let (text, _) = root.read(&path).ok()?;
-        let digest = our_entry(&text)?.ok()?.digest();
+        let digest = Entry::in_configuration(&text)?.digest();
         Some(Configuration { path, digest })
     })
-}
-
-/// Our entry in a configuration; none if it has none.
-fn our_entry(text: &str) -> Option<Result<Entry, SourceError>> {
-    let value: Value = serde_json::from_str(text).ok()?;
-    let is_ours = |plugin: &Value| plugin["type"] == PLUGIN_TYPE;
-    let listed = value["plugins"].as_array().is_some_and(|all| all.iter().any(is_ours));
-    (listed || is_ours(&value)).then(|| Entry::from_config_text(text))
 }
 
 impl Config {
     fn parse(base64: Option<&str>) -> Self {
         let text = base64.and_then(base64::decode).and_then(|bytes| String::from_utf8(bytes).ok());
-        match text.map(|text| our_entry(&text)) {
-            Some(Some(Ok(entry))) => Config::Entry(entry),
-            Some(None) => Config::WithoutEntry,
-            None | Some(Some(Err(_))) => Config::Unknown,
+        let Some(text) = text else { return Config::Unknown };
+        match Entry::in_configuration(&text) {
+            Some(entry) => Config::Entry(Box::new(entry)),
+            None if serde_json::from_str::<&RawValue>(&text).is_err() => Config::Unknown,
+            None => Config::WithoutEntry,
         }
     }
 

@@ -15,10 +15,11 @@ use super::outcome::Outcome;
 use super::paint::Paint;
 use super::pod_options::{self, PodOptions};
 use super::{CliError, describe, json, wrap};
+use crate::admit::Decision;
 use crate::nft::Installed;
-use crate::policy::{Decision, Enrolment};
+use crate::policy::Enrolment;
 use crate::ruleset::eval::{self, End, Path};
-use crate::ruleset::{self, Family, Provenance, Rule, Ruleset, Verdict};
+use crate::ruleset::{Family, Provenance, Rule, Ruleset, Verdict};
 use crate::sanitize;
 
 pub(super) static VERB: Verb = Verb {
@@ -110,12 +111,12 @@ fn planned_pod(pod: &PodOptions, connection: ConnectionOptions) -> Result<Case, 
     super::warn(&decided.warnings);
     let (assumed, ruleset) = match &decided.decision {
         Decision::Leave(_) => ("", Ruleset::default()),
-        Decision::Redirect { policy, because, .. } => {
-            let assumed = match because {
+        Decision::Redirect(redirect) => {
+            let assumed = match redirect.because {
                 Enrolment::SidecarVolume(_) => " (as is assumed without --no-sidecar)",
                 Enrolment::Annotation | Enrolment::MeshNamespace(_) => "",
             };
-            (assumed, ruleset::build(policy, None))
+            (assumed, redirect.ruleset.clone())
         }
     };
     let outcome = Some(Outcome::from(&decided.decision));

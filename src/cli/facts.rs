@@ -3,8 +3,9 @@
 //!
 //! Reads the kubelet's directory and today's configuration.
 
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::value::RawValue;
 
@@ -12,10 +13,11 @@ use super::cache::{self, Cached, Config, Configuration};
 use super::host_root::HostRoot;
 use super::installed::InstalledPod;
 use super::outcome::Outcome;
-use crate::config::{Entry, RawConf};
-use crate::kubelet;
-use crate::pod::{AddressSource, Annotations, PodFacts, PodUid};
-use crate::policy::{self, Volumes};
+use crate::admit::admit;
+use crate::config::Settings;
+use crate::error_chain::ErrorChain;
+use crate::kubelet::{self, KubeletError, VolumeQuery, Volumes};
+use crate::pod::{Annotations, PodFacts};
 
 /// What is known.
 #[derive(Debug)]
@@ -58,28 +60,26 @@ impl Facts {
                 (Some(entry), SettingsState::Entry { digest: entry.digest(), now })
             }
         };
-        let raw = entry.map(Entry::raw);
-        let prefix = match &raw {
-            Some(Ok(conf)) => prefix(conf),
-            _ => prefix(&RawConf::default()),
-        };
-        let outcome = raw.map(|raw| match raw {
-            Ok(conf) => decide(&conf, cached, &pod.root),
-            Err(error) => Outcome::Failed(error.to_string()),
-        });
-        Facts { outcome, settings, annotations: annotations(cached, prefix.as_deref()) }
+        let defaults = Settings::default();
+        let prefixes = prefixes(entry.map_or(&defaults, |entry| entry.settings()));
+        let outcome = entry.map(|entry| decide(entry.settings(), cached, &pod.root));
+        Facts { outcome, settings, annotations: annotations(cached, &prefixes) }
     }
 }
 
-/// What the settings' annotations begin with; none if that field is wrong.
-fn prefix(conf: &RawConf<'_>) -> Option<String> {
-    Some(format!("{}/", conf.selection().ok()?.annotation_prefix))
+/// What the meshes' annotations begin with; none if that is not known.
+fn prefixes(settings: &Settings) -> Vec<String> {
+    let meshes = settings.selection.as_ref().map(|selection| &selection.meshes[..]);
+    let meshes = meshes.unwrap_or_default().iter();
+    meshes.map(|mesh| format!("{}/", mesh.annotation_prefix)).collect()
 }
 
-/// The annotations with this prefix; all without one.
-fn annotations(cached: &Cached, prefix: Option<&str>) -> Vec<(String, String)> {
+/// The annotations with these prefixes; all without one.
+fn annotations(cached: &Cached, prefixes: &[String]) -> Vec<(String, String)> {
+    let is_ours =
+        |key: &str| prefixes.is_empty() || prefixes.iter().any(|prefix| key.starts_with(prefix));
     let all = cached.annotations.iter().flatten();
-    let ours = all.filter(|(key, _)| prefix.is_none_or(|prefix| key.starts_with(prefix)));
+    let ours = all.filter(|(key, _)| is_ours(key));
     let plain = |raw: &RawValue| {
         serde_json::from_str::<String>(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
     };
@@ -88,31 +88,30 @@ fn annotations(cached: &Cached, prefix: Option<&str>) -> Vec<(String, String)> {
 
 /// What these settings decide about the pod, with the volumes that the kubelet
 /// has mounted now.
-fn decide(conf: &RawConf<'_>, cached: &Cached, root: &HostRoot) -> Outcome {
+fn decide(settings: &Settings, cached: &Cached, root: &HostRoot) -> Outcome {
     let annotations = match &cached.annotations {
         None => Annotations::NotPassed,
-        Some(all) => {
-            Annotations::Passed(all.iter().map(|(key, value)| (key.clone(), &**value)).collect())
-        }
+        Some(all) => Annotations::passed(all.iter().map(|(key, value)| (key.clone(), &**value))),
     };
-    let pod = PodFacts::new(&cached.args, annotations, AddressSource::Known(cached.addresses));
-    let volumes =
-        |directory: &Path, uid: &PodUid, names: &[String]| volumes(root, directory, uid, names);
-    match policy::decide(conf, &pod, volumes) {
-        Ok(decision) => Outcome::from(&decision),
-        Err(error) => Outcome::Failed(error.to_string()),
+    let pod = PodFacts::new(&cached.args, annotations, cached.addresses.clone());
+    match admit(settings, &pod, |query| volumes(root, query), None) {
+        Ok(admission) => Outcome::from(&admission.decision),
+        Err(error) => Outcome::Failed(ErrorChain(&error).to_string()),
     }
 }
 
 /// The volumes below the kubelet's directory, which is opened inside of the
 /// node's root.
-fn volumes(root: &HostRoot, directory: &Path, uid: &PodUid, names: &[String]) -> Volumes {
-    match root.open_directory(directory) {
+fn volumes(root: &HostRoot, query: &VolumeQuery<'_>) -> Result<Volumes, KubeletError> {
+    match root.open_directory(query.kubelet_dir) {
         Ok(directory) => {
             let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
-            kubelet::volumes(&path, uid, names)
+            kubelet::volumes(&VolumeQuery { kubelet_dir: &path, ..*query })
         }
-        Err(_) => Volumes::Unknown,
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(Volumes::NoPodsDirectory),
+            _ => Err(KubeletError { path: query.kubelet_dir.to_owned(), source: error }),
+        },
     }
 }
 

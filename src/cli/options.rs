@@ -247,6 +247,11 @@ impl Given {
         self.values(option).next().map(PathBuf::from)
     }
 
+    /// All values of the option as paths.
+    pub(super) fn paths(&self, option: &Opt) -> Vec<PathBuf> {
+        self.values(option).map(PathBuf::from).collect()
+    }
+
     /// The option's value as text.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::policy::Decision;
+use crate::admit::Decision;
 
 /// A decision, for readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub(super) struct Because {
 impl From<&Decision> for Outcome {
     fn from(decision: &Decision) -> Self {
         match decision {
-            Decision::Redirect { because, .. } => {
+            Decision::Redirect(redirect) => {
+                let because = &redirect.because;
                 Outcome::Redirect(Because { reason: because.to_string(), word: because.word() })
             }
             Decision::Leave(reason) => {

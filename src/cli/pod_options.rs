@@ -3,24 +3,30 @@
 //!
 //! Reads the settings' file; nothing else.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use serde_json::value::RawValue;
-
 use super::CliError;
 use super::options::{self, Given, Opt};
-use crate::config::{Entry, RawConf};
-use crate::pod::{AddressSource, Annotations, PodAddresses, PodFacts, PodUid};
-use crate::policy::{self, Decision, Volumes};
+use crate::admit::{self, Decision};
+use crate::config::source::Document;
+use crate::config::{Entry, Mesh, Settings};
+use crate::error_chain::ErrorChain;
+use crate::kubelet::{VolumeQuery, Volumes};
+use crate::pod::{Annotations, PodAddresses, PodFacts, PodUid, Uid};
 
 const CONFIG: Opt = Opt::file(
     "config",
     "settings, a conflist with our entry, or a MeshConfig as kubectl prints it in JSON; - is \
      standard input (defaults)",
 );
+const MESH_CONFIG: Opt = Opt::file(
+    "mesh-config",
+    "a MeshConfig beside --config: the traffic and sidecar fields that the settings do not have \
+     come from it. May be given once for each mesh",
+)
+.repeatable();
 const NAMESPACE: Opt = Opt::text("namespace", "NS", "the pod's namespace (default)");
 const ANNOTATION: Opt = Opt::text(
     "annotation",
@@ -38,15 +44,17 @@ const NO_SIDECAR: Opt = Opt::flag(
 );
 
 /// The options that describe a planned pod.
-pub(super) const OPTIONS: &[Opt] = &[CONFIG, NAMESPACE, ANNOTATION, POD_IP, NO_SIDECAR];
+pub(super) const OPTIONS: &[Opt] =
+    &[CONFIG, MESH_CONFIG, NAMESPACE, ANNOTATION, POD_IP, NO_SIDECAR];
 
 /// A pod as the options describe it.
 #[derive(Debug)]
 pub(super) struct PodOptions {
     config: Option<PathBuf>,
+    mesh_configs: Vec<PathBuf>,
     namespace: String,
     annotations: Vec<(String, String)>,
-    addresses: PodAddresses,
+    addresses: Vec<IpAddr>,
     sidecar: bool,
 }
 
@@ -73,9 +81,10 @@ impl PodOptions {
         let annotations = given.texts(&ANNOTATION).map(|text| annotation(text?));
         let mut pod = PodOptions {
             config: given.path(&CONFIG),
+            mesh_configs: given.paths(&MESH_CONFIG),
             namespace: given.text(&NAMESPACE)?.unwrap_or("default").to_owned(),
             annotations: annotations.collect::<Result<_, _>>()?,
-            addresses: PodAddresses::default(),
+            addresses: Vec::new(),
             sidecar: !given.has(&NO_SIDECAR),
         };
         for address in given.all_parsed(&POD_IP, "an IP address")? {
@@ -85,74 +94,75 @@ impl PodOptions {
     }
 
     fn add_address(&mut self, address: IpAddr) -> Result<(), CliError> {
-        let before = match address {
-            IpAddr::V4(address) => self.addresses.ipv4.replace(address).map(IpAddr::from),
-            IpAddr::V6(address) => self.addresses.ipv6.replace(address).map(IpAddr::from),
-        };
-        match before {
-            None => Ok(()),
-            Some(before) => Err(CliError::Usage(format!(
+        let same_family = |before: &&IpAddr| before.is_ipv4() == address.is_ipv4();
+        if let Some(before) = self.addresses.iter().find(same_family) {
+            return Err(CliError::Usage(format!(
                 "--pod-ip {before} and {address}: one address per family is taken"
-            ))),
+            )));
         }
+        self.addresses.push(address);
+        Ok(())
     }
 
     /// Whether the address is the pod's own.
     pub(super) fn is_own(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(address) => self.addresses.ipv4 == Some(address),
-            IpAddr::V6(address) => self.addresses.ipv6 == Some(address),
-        }
+        self.addresses.contains(&address)
     }
 
     /// Reads the settings and decides about the pod.
     pub(super) fn decide(&self) -> Result<Decided, CliError> {
-        let entry = match &self.config {
-            Some(path) => read_entry(path)?,
-            None => Entry::default(),
-        };
-        let failed = |error: &dyn std::error::Error| CliError::Failed(error.to_string());
-        let conf = entry.raw().map_err(|error| failed(&error))?;
-        let annotations = self.annotations(&conf).map_err(|error| failed(&error))?;
-        let passed = annotations.iter().map(|(key, value)| (key.clone(), &**value)).collect();
+        let entry = self.entry()?;
+        let settings = entry.settings();
         let pod = PodFacts {
             namespace: Some(self.namespace.clone()),
-            uid: PodUid::new("pod"),
-            annotations: Annotations::Passed(passed),
-            addresses: AddressSource::Known(self.addresses),
-            ..PodFacts::default()
+            uid: PodUid::new("pod").map_or(Uid::Missing, Uid::Valid),
+            annotations: self.annotations(settings),
+            addresses: PodAddresses::new(self.addresses.clone()),
         };
-        let volumes = |_: &Path, _: &PodUid, _: &[String]| Volumes::Mounted(self.volumes(&conf));
-        let decision = policy::decide(&conf, &pod, volumes).map_err(|error| failed(&error))?;
-        let mut warnings = conf.warnings();
-        if let Decision::Redirect { warnings: more, .. } = &decision {
-            warnings.extend(more.iter().cloned());
-        }
-        Ok(Decided { decision, warnings })
+        let volumes = |_: &VolumeQuery<'_>| Ok(Volumes::Mounted(self.volumes(settings)));
+        let admission = admit::admit(settings, &pod, volumes, None)
+            .map_err(|error| CliError::Failed(ErrorChain(&error).to_string()))?;
+        let warnings = [&settings.warnings[..], &admission.warnings].concat();
+        Ok(Decided { decision: admission.decision, warnings })
     }
 
-    fn annotations(
-        &self,
-        conf: &RawConf<'_>,
-    ) -> serde_json::Result<BTreeMap<String, Box<RawValue>>> {
-        // Where the prefix itself is wrong, deciding says so.
-        let prefix = conf.selection().map(|selection| selection.annotation_prefix);
-        let whole = |key: &String| match &prefix {
-            Ok(prefix) if !key.contains('/') => format!("{prefix}/{key}"),
-            _ => key.clone(),
+    fn entry(&self) -> Result<Entry, CliError> {
+        let named = |path: &PathBuf| Ok((path.display().to_string(), read(path)?));
+        let config: Option<(String, String)> = self.config.as_ref().map(named).transpose()?;
+        let mesh_configs: Vec<(String, String)> =
+            self.mesh_configs.iter().map(named).collect::<Result<_, CliError>>()?;
+        fn document((name, text): &(String, String)) -> Document<'_> {
+            Document { name, text }
+        }
+        let documents: Vec<_> = mesh_configs.iter().map(document).collect();
+        Entry::from_documents(config.as_ref().map(document), &documents)
+            .map_err(|error| CliError::Failed(ErrorChain(&error).to_string()))
+    }
+
+    /// A key without a slash gets the mesh's prefix. Where that is wrong itself,
+    /// the decision says so.
+    fn annotations(&self, settings: &Settings) -> Annotations {
+        let whole = |key: &str| match first_mesh(settings) {
+            Some(mesh) if !key.contains('/') => format!("{}/{key}", mesh.annotation_prefix),
+            _ => key.to_owned(),
         };
-        let all = self.annotations.iter();
-        all.map(|(key, value)| Ok((whole(key), serde_json::value::to_raw_value(value)?))).collect()
+        let all = self.annotations.iter().map(|(key, value)| (whole(key), value.clone()));
+        Annotations::of_texts(all)
     }
 
     /// What the kubelet would have mounted.
-    fn volumes(&self, conf: &RawConf<'_>) -> Vec<String> {
-        let names = conf.selection().map(|selection| selection.sidecar_volumes);
-        names.unwrap_or_default().into_iter().take(usize::from(self.sidecar)).collect()
+    fn volumes(&self, settings: &Settings) -> Vec<String> {
+        let names = first_mesh(settings).map(|mesh| mesh.sidecar_volumes.iter());
+        names.into_iter().flatten().take(usize::from(self.sidecar)).cloned().collect()
     }
 }
 
-fn read_entry(path: &Path) -> Result<Entry, CliError> {
+/// The mesh that the pod is one of.
+fn first_mesh(settings: &Settings) -> Option<&Mesh> {
+    settings.selection.as_ref().ok().and_then(|selection| selection.meshes.first())
+}
+
+fn read(path: &Path) -> Result<String, CliError> {
     let mut text = String::new();
     let read = match path == Path::new("-") {
         true => std::io::stdin().read_to_string(&mut text).map(|_| ()),
@@ -160,5 +170,5 @@ fn read_entry(path: &Path) -> Result<Entry, CliError> {
     };
     let name = path.display();
     read.map_err(|error| CliError::Failed(format!("cannot read {name}: {error}")))?;
-    Entry::from_config_text(&text).map_err(|error| CliError::Failed(format!("{name}: {error}")))
+    Ok(text)
 }

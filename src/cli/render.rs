@@ -9,8 +9,8 @@ use super::outcome::{Because, Outcome};
 use super::pod_options::{self, Decided, PodOptions};
 use super::tables::{self, Counters};
 use super::{CliError, json, mermaid};
-use crate::policy::Decision;
-use crate::ruleset::{self, Family, Ruleset, text};
+use crate::admit::Decision;
+use crate::ruleset::{Family, Ruleset, text};
 use crate::sanitize;
 
 const FAMILY: Opt =
@@ -68,7 +68,7 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
     super::warn(&warnings);
     let outcome = Outcome::from(&decision);
     let mut ruleset = match &decision {
-        Decision::Redirect { policy, .. } => ruleset::build(policy, None),
+        Decision::Redirect(redirect) => redirect.ruleset.clone(),
         Decision::Leave(_) => Ruleset::default(),
     };
     ruleset.tables.retain(|table| family.is_none_or(|family| table.family == family));

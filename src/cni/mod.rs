@@ -1,9 +1,11 @@
-//! Face 1, the CNI plugin: one call of a container runtime, from environment
-//! and standard input to the answer, the exit status and one line in the log.
+//! The CNI plugin: one call of a container runtime, from environment and
+//! standard input to the answer, the exit status and one record in the log.
 
+mod environment;
 pub mod reply;
 pub mod request;
-pub mod stdout;
+pub(crate) mod stdout;
+pub mod version;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -12,10 +14,10 @@ use std::process;
 use std::sync::OnceLock;
 use std::time::Instant;
 
+use crate::call_record::CallRecord;
 use crate::capabilities;
-use crate::config::RawConf;
-use crate::journal::{self, CallLine};
-use crate::plugin::{self, PluginError, Report};
+use crate::journal;
+use crate::plugin::{self, PluginError, Report, Verdict};
 use request::{Call, Request, RequestError};
 use stdout::Stdout;
 
@@ -57,20 +59,24 @@ pub fn run(env: impl Fn(&str) -> Option<OsString>) -> u8 {
     panic::set_hook(Box::new(move |info| {
         let error = CniError::internal(info);
         let status = answer(Err(&error));
-        // Everything in a line is text before the logger has it, and so no
+        // Everything in a record is text before the logger has it, and so no
         // panic comes out of the logger, whose lock would never be free.
         let variable = |name| std::env::var(name).ok();
-        let mut line = CallLine {
+        let mut record = CallRecord {
             verb: variable("CNI_COMMAND").unwrap_or_default(),
             container: variable("CNI_CONTAINERID"),
             interface: variable("CNI_IFNAME"),
-            ..CallLine::default()
+            ..CallRecord::default()
         };
-        line.fail(reply::code(&error), &error);
-        line.write(started.elapsed());
+        record.fail(reply::code(&error), &error);
+        journal::write(record, started.elapsed());
         process::exit(status.into());
     }));
-    let result = read(io::stdin().lock()).and_then(|input| serve(&env, input, started));
+    let result = match read(io::stdin().lock()) {
+        // A DEL never fails, not even without its input.
+        Err(_) if env("CNI_COMMAND").is_some_and(|verb| verb == "DEL") => serve(&env, b"", started),
+        input => input.and_then(|input| serve(&env, input, started)),
+    };
     answer(result.as_deref())
 }
 
@@ -84,7 +90,7 @@ fn answer(result: Result<&str, &CniError>) -> u8 {
         Ok(answer) => Stdout.write_all(answer.as_bytes()),
         Err(error) => Stdout.write_all(failure(error).as_bytes()),
     };
-    // A runtime that closed the pipe cannot be told so.
+    // A runtime that closed the pipe cannot get an error either.
     u8::from(result.is_err() || written.is_err())
 }
 
@@ -97,7 +103,7 @@ fn read(stdin: impl Read) -> Result<&'static [u8], CniError> {
     Ok(INPUT.get_or_init(|| input))
 }
 
-/// One call, with its line in the log.
+/// One call, with its record in the log.
 fn serve(
     env: &impl Fn(&str) -> Option<OsString>,
     input: &[u8],
@@ -109,56 +115,102 @@ fn serve(
             let error = CniError::from(error);
             journal::open(&request::log_of(input));
             let verb = env("CNI_COMMAND").map(|verb| verb.to_string_lossy().into_owned());
-            let mut line = CallLine { verb: verb.unwrap_or_default(), ..CallLine::default() };
-            line.fail(reply::code(&error), &error);
-            line.write(started.elapsed());
+            let mut record = CallRecord { verb: verb.unwrap_or_default(), ..Default::default() };
+            record.fail(reply::code(&error), &error);
+            journal::write(record, started.elapsed());
             return Err(error);
         }
     };
-    if let Request::Version = call.request {
+    let Some(settings) = call.request.settings() else {
         return Ok(reply::versions(call.version));
+    };
+    journal::open(&settings.log);
+    for warning in &settings.warnings {
+        log::warn!("{warning}");
     }
-    journal::open(&call.request.conf().map(RawConf::log).unwrap_or_default());
-    let result = act(&call);
-    let mut line = CallLine::of(&call.request);
-    let answer = match result {
+    let mut record = record_of(&call.request);
+    let answer = match act(&call) {
         Ok((answer, report)) => {
-            line.report(&report);
+            for warning in &report.warnings {
+                log::warn!("{warning}");
+            }
+            complete(&mut record, report);
             Ok(answer)
         }
         Err(error) => {
-            line.fail(reply::code(&error), &error);
+            record.fail(reply::code(&error), &error);
             Err(error)
         }
     };
     if let Some(failure) = capabilities::failure() {
-        log::warn!("this call has more rights than it needs, they cannot be laid down: {failure}");
+        log::warn!(
+            "this call has more capabilities than it needs, dropping them failed: {failure}"
+        );
     }
-    line.write(started.elapsed());
+    journal::write(record, started.elapsed());
     answer
 }
 
-/// Does what is asked. What an operator should know is logged on the way.
+/// Does what is asked.
 fn act(call: &Call<'_>) -> Result<(String, Report), CniError> {
     let nothing = String::new();
-    for warning in call.request.conf().map(RawConf::warnings).unwrap_or_default() {
-        log::warn!("{warning}");
-    }
-    let (answer, report) = match &call.request {
+    Ok(match &call.request {
         Request::Add(attachment, result) => {
-            let report = plugin::add(attachment, result)?;
+            let report = plugin::add(attachment)?;
             (reply::pass_on(result, call.version), report)
         }
-        Request::Check(attachment, result) => (nothing, plugin::check(attachment, *result)?),
-        Request::Del(attachment) => (nothing, plugin::del(attachment)),
+        Request::Check(attachment) => (nothing, plugin::check(attachment)?),
+        Request::Del(removal) => (nothing, plugin::del(removal)),
         Request::Gc(_) => (nothing, Report::default()),
-        Request::Status(_) => (nothing, plugin::status()?),
+        Request::Status(_) => (nothing, plugin::status()),
         Request::Version => (reply::versions(call.version), Report::default()),
+    })
+}
+
+/// The record of a call that is well-formed, before it is served.
+fn record_of(request: &Request<'_>) -> CallRecord {
+    let (container, interface, pod) = match request {
+        Request::Add(attachment, _) | Request::Check(attachment) => (
+            Some(attachment.container.clone()),
+            Some(attachment.interface.clone()),
+            attachment.pod_name.clone(),
+        ),
+        Request::Del(removal) => {
+            (removal.container.clone(), removal.interface.clone(), removal.pod_name.clone())
+        }
+        Request::Gc(_) | Request::Status(_) | Request::Version => (None, None, None),
     };
-    for warning in &report.warnings {
-        log::warn!("{warning}");
+    CallRecord {
+        verb: request.verb().to_owned(),
+        container,
+        interface,
+        pod,
+        digest: request.settings().map(|settings| settings.digest()),
+        ..CallRecord::default()
     }
-    Ok((answer, report))
+}
+
+/// Adds what was done.
+fn complete(record: &mut CallRecord, report: Report) {
+    record.rules = report.rules.map(|rules| rules as u64);
+    match report.verdict {
+        Some(Verdict::Leave(reason)) => {
+            record.decision = Some("leave".to_owned());
+            record.reason = Some(reason.word().to_owned());
+            record.detail = Some(reason.to_string());
+        }
+        Some(Verdict::Redirect { because, mesh, pod_lists }) => {
+            record.decision = Some("redirect".to_owned());
+            record.reason = Some(because.word().to_owned());
+            record.detail = Some(because.to_string());
+            record.mesh = Some(mesh.to_owned());
+            record.annotations = (!pod_lists.is_empty()).then(|| pod_lists.join(","));
+        }
+        None => {}
+    }
+    if report.note.is_some() {
+        record.detail = report.note;
+    }
 }
 
 impl CniError {

@@ -1,14 +1,14 @@
-//! What a runtime is answered: prevResult as it came, the versions, or an
+//! The answers to a runtime: prevResult as it came, the versions, or an
 //! error with its code. CNI specification 1.1.0, section 5.
 //!
 //! Pure.
 
 use cni_plugin::reply::{ErrorReply, VersionReply};
-use semver::Version;
 use serde_json::value::RawValue;
 
 use super::CniError;
-use super::request::{RequestError, SpecVersion};
+use super::request::RequestError;
+use super::version::SpecVersion;
 use crate::error_chain::ErrorChain;
 use crate::netns::NetnsError;
 use crate::nft::NftError;
@@ -16,7 +16,7 @@ use crate::plugin::PluginError;
 use crate::policy::PolicyError;
 use crate::sanitize;
 
-/// The answer to an ADD: the previous result, unchanged down to its blanks. One
+/// The answer to an ADD: the previous result, unchanged down to its whitespace. One
 /// without a version of its own gets the configuration's.
 pub fn pass_on(result: &RawValue, version: SpecVersion) -> String {
     #[derive(serde::Deserialize)]
@@ -38,10 +38,11 @@ pub fn pass_on(result: &RawValue, version: SpecVersion) -> String {
 
 /// The answer to a VERSION.
 pub fn versions(version: SpecVersion) -> String {
-    to_json(&VersionReply {
-        cni_version: semver(version.as_str()),
-        supported_versions: SpecVersion::ALL.map(|version| semver(version.as_str())).to_vec(),
-    })
+    let parsed = |version: SpecVersion| version.as_str().parse().ok();
+    let supported: Vec<_> = SpecVersion::ALL.into_iter().filter_map(parsed).collect();
+    // One of our own version strings, which are all well-formed.
+    let Some(cni_version) = parsed(version) else { return String::new() };
+    to_json(&VersionReply { cni_version, supported_versions: supported })
 }
 
 /// No message is longer, in characters. The longest of ours that is of use
@@ -55,12 +56,12 @@ const VERSION_MAX: usize = 64;
 /// whether we speak it or not. Whatever the message quotes, it is one line and
 /// of bounded length.
 pub fn failure(error: &CniError, version: Option<&str>) -> String {
-    let newest = SpecVersion::V1_1_0.as_str();
+    let version = version.filter(|text| text.len() <= VERSION_MAX);
+    let version = version.and_then(|text| text.parse().ok());
+    let newest = || SpecVersion::NEWEST.as_str().parse().ok();
+    let Some(cni_version) = version.or_else(newest) else { return String::new() };
     to_json(&ErrorReply {
-        cni_version: version
-            .filter(|text| text.len() <= VERSION_MAX)
-            .and_then(|text| Version::parse(text).ok())
-            .unwrap_or_else(|| semver(newest)),
+        cni_version,
         code: code(error),
         msg: &sanitize::message(&ErrorChain(error).to_string(), MESSAGE_MAX),
         details: remedy(error),
@@ -79,7 +80,12 @@ pub fn code(error: &CniError) -> i32 {
         },
         CniError::Plugin(error) => match error {
             PluginError::Policy(error) => match error {
-                PolicyError::Settings(_) | PolicyError::NoPodAddress(_) => 7,
+                PolicyError::Settings(_)
+                | PolicyError::NoPodAddress(_)
+                | PolicyError::MeshNotServed { .. }
+                | PolicyError::SeveralMeshes(_) => 7,
+                PolicyError::Kubelet(_) => 5,
+                PolicyError::Malformed(_) => 6,
                 PolicyError::Annotation(_) => 100,
                 PolicyError::AnnotationsNotPassed(_) => 104,
             },
@@ -100,7 +106,6 @@ pub fn code(error: &CniError) -> i32 {
                 | NftError::Malformed { .. } => 102,
             },
             PluginError::Different(_) => 103,
-            PluginError::NotReady(_) => 50,
         },
         CniError::Stdin(_) => 5,
         CniError::Internal { .. } => 199,
@@ -109,74 +114,109 @@ pub fn code(error: &CniError) -> i32 {
 
 /// What can be done about it: the `details` of an answer.
 fn remedy(error: &CniError) -> String {
-    let text = match error {
-        CniError::Request(RequestError::Version(_)) => {
-            "supported are 0.3.0, 0.3.1, 0.4.0, 1.0.0 and 1.1.0"
+    match error {
+        CniError::Request(error) => of_request(error),
+        CniError::Plugin(PluginError::Policy(error)) => of_policy(error),
+        CniError::Plugin(PluginError::Netns(error)) => of_netns(error).to_owned(),
+        CniError::Plugin(PluginError::Nft(error)) => of_nft(error).to_owned(),
+        CniError::Plugin(PluginError::Different(_)) => {
+            "the rules in the pod or the settings were changed since it started; recreate the pod"
+                .to_owned()
         }
-        CniError::Request(RequestError::VerbTooNew { .. }) => {
+        CniError::Stdin(_) => {
+            "the runtime must pass the network configuration on standard input".to_owned()
+        }
+        CniError::Internal { .. } => {
+            "this is a bug in osm-cni; please report it with this message".to_owned()
+        }
+    }
+}
+
+fn of_request(error: &RequestError) -> String {
+    let text = match error {
+        RequestError::Version(_) => return format!("supported are {}", SpecVersion::list()),
+        RequestError::VerbTooNew { .. } => {
             "set a newer cniVersion in the configuration list, or let the runtime not send this verb"
         }
-        CniError::Request(RequestError::Environment(_)) => {
+        RequestError::Environment(_) => {
             "a container runtime sets these variables; by hand, use osm-cni without CNI_COMMAND"
         }
-        CniError::Request(RequestError::Input(_)) => {
+        RequestError::Input(_) => {
             "the runtime passes one plugin's configuration as a JSON object on standard input"
         }
-        CniError::Request(RequestError::NoPrevResult) => {
+        RequestError::NoPrevResult => {
             "put the osm-cni entry at the end of the \"plugins\" of a configuration list; osm-cni install does so"
         }
-        CniError::Plugin(PluginError::Policy(PolicyError::Settings(_))) => {
-            "correct this field in the settings (the ConfigMap that osm-cni install reads) or in the osm-cni entry of the node's CNI configuration"
-        }
-        CniError::Plugin(PluginError::Policy(PolicyError::NoPodAddress(_))) => {
-            "set sidecar.localProxyMode to Localhost, or let the plugins before osm-cni report the pod's address"
-        }
-        CniError::Plugin(PluginError::Policy(PolicyError::Annotation(_))) => {
-            "correct the annotation and create the pod anew"
-        }
-        CniError::Plugin(PluginError::Policy(PolicyError::AnnotationsNotPassed(_))) => {
-            "containerd >= 1.5 or CRI-O >= 1.29 is needed, and \"capabilities\": {\"io.kubernetes.cri.pod-annotations\": true} in the osm-cni entry; or set podExclusions to ignore"
-        }
-        CniError::Plugin(PluginError::Netns(NetnsError::OurOwn { .. })) => {
-            "rules are set in a pod's own network namespace only, never in the node's"
-        }
-        CniError::Plugin(PluginError::Netns(NetnsError::Undecided { .. })) => {
-            "osm-cni needs /proc and its links to namespaces (/proc/self/ns/net)"
-        }
-        CniError::Plugin(PluginError::Netns(NetnsError::Enter { source, .. }))
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            "osm-cni needs CAP_SYS_ADMIN in the node's user namespace to enter a pod's network namespace"
-        }
-        CniError::Plugin(PluginError::Netns(_)) => {
-            "CNI_NETNS must be the path of a pod's network namespace that is still there"
-        }
-        CniError::Plugin(PluginError::Nft(NftError::Socket { .. })) => {
-            "osm-cni needs CAP_NET_ADMIN and CAP_SYS_ADMIN on the node and a kernel with nf_tables (CONFIG_NF_TABLES)"
-        }
-        CniError::Plugin(PluginError::Nft(error)) if error.is_refused_permission() => {
-            "nothing was changed; osm-cni needs CAP_NET_ADMIN in the pod's network namespace"
-        }
-        CniError::Plugin(PluginError::Nft(_)) => {
-            "nothing was changed; is nf_tables with nat, redirect and conntrack available to this kernel (modules nf_tables, nft_chain_nat, nft_redir)?"
-        }
-        CniError::Plugin(PluginError::Different(_)) => {
-            "somebody changed the rules in the pod, or the settings changed since it started; recreate the pod"
-        }
-        CniError::Plugin(PluginError::NotReady(_)) => {
-            "load the kernel module nf_tables, and let osm-cni run with CAP_NET_ADMIN"
-        }
-        CniError::Stdin(_) => "the runtime must pass the network configuration on standard input",
-        CniError::Internal { .. } => "this is a bug in osm-cni; please report it with this message",
     };
     text.to_owned()
 }
 
-fn to_json(reply: &impl serde::Serialize) -> String {
-    serde_json::to_string(reply).unwrap_or_default()
+fn of_policy(error: &PolicyError) -> String {
+    let text = match error {
+        PolicyError::Settings(_) => {
+            "correct this field in the settings (the ConfigMap that osm-cni install reads) or in the osm-cni entry of the node's CNI configuration"
+        }
+        PolicyError::Malformed(_) => {
+            "the runtime passes the pod's annotations as a JSON object of strings"
+        }
+        PolicyError::Annotation(_) => "correct the annotation and recreate the pod",
+        PolicyError::Kubelet(_) => {
+            "osm-cni must be able to read the directory named by the setting kubeletDir; this pod is tried again"
+        }
+        PolicyError::MeshNotServed { mesh, .. } => {
+            return format!(
+                "set \"mesh\" in the settings to \"{mesh}\", or to a list that has it, so that the pod's annotations are read; or add the volume to sidecarVolumes"
+            );
+        }
+        PolicyError::SeveralMeshes(_) => {
+            "a pod can have the sidecar of one mesh only; correct its injection, or the setting mesh, or sidecarVolumes and meshNamespaces below meshes"
+        }
+        PolicyError::AnnotationsNotPassed(_) => {
+            "containerd >= 1.5.3 or CRI-O >= 1.29 is needed, and \"capabilities\": {\"io.kubernetes.cri.pod-annotations\": true} in the osm-cni entry. Multus passes no annotations to its delegates: put the osm-cni entry behind Multus in Multus' own list. Or set podExclusions to ignore"
+        }
+        PolicyError::NoPodAddress(_) => {
+            "set sidecar.localProxyMode to Localhost, or let the plugins before osm-cni report the pod's address"
+        }
+    };
+    text.to_owned()
 }
 
-/// One of our own version strings, which are all well-formed.
-fn semver(text: &str) -> Version {
-    Version::parse(text).unwrap_or_else(|_| Version::new(1, 1, 0))
+fn of_netns(error: &NetnsError) -> &'static str {
+    let missing = |source: &std::io::Error| source.kind() == std::io::ErrorKind::PermissionDenied;
+    match error {
+        NetnsError::OurOwn { .. } => {
+            "rules are set in a pod's own network namespace only, never in the node's"
+        }
+        NetnsError::Undecided { .. } => {
+            "osm-cni needs /proc and its links to namespaces (/proc/self/ns/net)"
+        }
+        NetnsError::Enter { source, .. } if missing(source) => {
+            "osm-cni needs CAP_SYS_ADMIN in the node's user namespace to enter a pod's network namespace"
+        }
+        NetnsError::Open { source, .. } if missing(source) => {
+            "osm-cni needs CAP_SYS_PTRACE to open the namespace of a process; the runtime must start it as root with all capabilities"
+        }
+        _ => "CNI_NETNS must be the path of a pod's network namespace that is still there",
+    }
+}
+
+fn of_nft(error: &NftError) -> &'static str {
+    match error {
+        error if error.is_refused_permission() => {
+            "nothing was changed; osm-cni needs CAP_NET_ADMIN in the pod's network namespace"
+        }
+        NftError::Socket { .. } => {
+            "osm-cni needs CAP_NET_ADMIN on the node and a kernel with nf_tables (CONFIG_NF_TABLES)"
+        }
+        NftError::NoAnswer { .. } => {
+            "the runtime tries again; check the rules with osm-cni inspect if it does not"
+        }
+        _ => {
+            "nothing was changed; is nf_tables with nat, redirect and conntrack available to this kernel (modules nf_tables, nft_chain_nat, nft_redir)?"
+        }
+    }
+}
+
+fn to_json(reply: &impl serde::Serialize) -> String {
+    serde_json::to_string(reply).unwrap_or_default()
 }

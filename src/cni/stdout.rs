@@ -2,7 +2,7 @@
 //! written, to try it again later. A call has no later: whether its answer was
 //! written decides its exit status.
 //!
-//! A door: writes to descriptor 1.
+//! I/O: writes to descriptor 1.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use nix::unistd;
 
 /// Descriptor 1, each write one system call.
 #[derive(Debug)]
-pub struct Stdout;
+pub(crate) struct Stdout;
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

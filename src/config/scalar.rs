@@ -1,32 +1,34 @@
-//! One value of the settings that is neither a list nor an object, and what it
-//! may be: the kinds of fields and of lists' items.
+//! One value of the settings that is neither a list nor an object, and the
+//! types that it may have.
 //!
 //! Pure.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::path::PathBuf;
 
 use ipnetwork::IpNetwork;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::lists::{self, Expected, PortRange};
+use super::expected::Expected;
+use super::lists::{self, PortRange};
 use crate::interface::InterfacePattern;
 
-/// A value, as far as any field may have it.
-#[derive(Debug)]
-pub(super) enum Scalar<'a> {
-    Text(Cow<'a, str>),
+/// A JSON value, as far as a field may have it.
+#[derive(Debug, Clone)]
+pub(super) enum Scalar {
+    Text(String),
     Number(u64),
-    /// Anything else, which no field may be. It is not kept: as values, lists
-    /// and objects take seventy times their text.
+    /// Anything else, which no field may be.
     Other,
 }
 
-impl<'a> Scalar<'a> {
-    /// The value that this JSON text is.
-    pub(super) fn of(json: &'a str) -> Self {
-        serde_json::from_str(json).unwrap_or(Scalar::Other)
+impl Scalar {
+    /// The value that this JSON text is. Lists and objects are not parsed: as
+    /// values they would take many times the memory of their text.
+    pub(super) fn of(json: &str) -> Self {
+        match json.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(json).map_or(Scalar::Other, Scalar::Text),
+            Some(b'0'..=b'9') => json.parse().map_or(Scalar::Other, Scalar::Number),
+            _ => Scalar::Other,
+        }
     }
 
     fn as_text(&self) -> Option<&str> {
@@ -46,7 +48,7 @@ impl<'a> Scalar<'a> {
 
     pub(super) fn text(self) -> Result<String, Expected> {
         match self {
-            Scalar::Text(text) if !text.is_empty() => Ok(text.into_owned()),
+            Scalar::Text(text) if !text.is_empty() => Ok(text),
             _ => Err(Expected::Text),
         }
     }
@@ -70,14 +72,11 @@ impl<'a> Scalar<'a> {
         text.ok_or(Expected::AnnotationPrefix)
     }
 
-    /// What one of these words means.
+    /// The meaning of one of these words.
     pub(super) fn word<T: Copy>(self, words: &[(&'static str, T)]) -> Result<T, Expected> {
         let text = self.as_text();
         let found = words.iter().find(|(word, _)| text == Some(word));
-        found.map(|(_, meaning)| *meaning).ok_or_else(|| {
-            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            Expected::OneOf(words.join(", "))
-        })
+        found.map(|(_, meaning)| *meaning).ok_or_else(|| Expected::OneOf(joined(words)))
     }
 
     pub(super) fn port(self) -> Result<u16, Expected> {
@@ -105,56 +104,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for Scalar<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Any;
-
-        impl<'de> Visitor<'de> for Any {
-            type Value = Scalar<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Scalar<'de>, E> {
-                Ok(Scalar::Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Scalar<'de>, E> {
-                Ok(Scalar::Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Scalar<'de>, E> {
-                Ok(Scalar::Number(number))
-            }
-
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Scalar<'de>, E> {
-                Ok(Scalar::Other)
-            }
-
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar<'de>, E> {
-                Ok(Scalar::Other)
-            }
-
-            fn visit_bool<E: Error>(self, _: bool) -> Result<Scalar<'de>, E> {
-                Ok(Scalar::Other)
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Scalar<'de>, E> {
-                Ok(Scalar::Other)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scalar<'de>, A::Error> {
-                while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Other)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Scalar<'de>, A::Error> {
-                while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Scalar::Other)
-            }
-        }
-
-        deserializer.deserialize_any(Any)
-    }
+/// The words of a setting, for a message.
+pub(super) fn joined<T>(words: &[(&'static str, T)]) -> String {
+    words.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
 }

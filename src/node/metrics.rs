@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::journal::CallLine;
+use crate::call_record::CallRecord;
 use crate::sanitize::label;
 
 /// Upper bounds of the latency histogram's buckets, in microseconds.
@@ -79,7 +79,7 @@ impl Metrics {
 
     /// Counts a line of the plugin's log, if it is a call's.
     pub(crate) fn line(&self, line: &str) {
-        let Some(call) = CallLine::parse(line) else { return };
+        let Some(call) = CallRecord::parse(line) else { return };
         let (result, reason) = match call.code {
             Some(code) => ("error".to_owned(), code.to_string()),
             None => {

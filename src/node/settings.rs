@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 use super::error::NodeError;
 use super::files;
 use crate::config::Entry;
+use crate::config::source::{Document, SourceError};
+use crate::error_chain::ErrorChain;
 
 /// The files that settings come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,13 +76,27 @@ impl Sources {
     /// The file that is wrong, and what is wrong in it.
     pub(crate) fn check(&self, texts: &Texts) -> Result<Wanted, NodeError> {
         let fail = |reason| NodeError::settings(self.config(), reason);
-        let text = texts.config.clone().transpose().map_err(fail)?;
-        let entry = match text {
-            None => Entry::default(),
-            Some(text) => {
-                Entry::from_config_text(&text).map_err(|error| fail(error.to_string()))?
+        let config = texts.config.clone().transpose().map_err(fail)?;
+        let config = config.as_deref().map(|text| Document { name: "settings", text });
+        let mut mesh_configs = Vec::new();
+        for (path, text) in self.mesh_configs.iter().zip(&texts.mesh_configs) {
+            // A MeshConfig that is not there yet is none.
+            let Some(text) = text else { continue };
+            let text = text.as_ref().map_err(|reason| NodeError::settings(path, reason.clone()))?;
+            mesh_configs.push((path.display().to_string(), text));
+        }
+        let documents: Vec<Document<'_>> =
+            mesh_configs.iter().map(|(name, text)| Document { name, text }).collect();
+        let entry = Entry::from_documents(config, &documents);
+        let entry = entry.map_err(|error| match error {
+            SourceError::In { name, source } if name == "settings" => {
+                fail(ErrorChain(&*source).to_string())
             }
-        };
+            SourceError::In { name, source } => {
+                NodeError::settings(Path::new(&name), ErrorChain(&*source).to_string())
+            }
+            other => fail(ErrorChain(&other).to_string()),
+        })?;
         Wanted::new(&entry).map_err(fail)
     }
 
@@ -96,7 +112,7 @@ impl Sources {
         let given = texts.config.as_ref().and_then(|text| text.as_ref().ok());
         let given = given.and_then(|text| Entry::from_config_text(text).ok()).filter(|entry| {
             // Where it is wrong which pods are the mesh's, the defaults tell.
-            entry.raw().is_ok_and(|raw| raw.selection().is_ok() && raw.check().is_err())
+            entry.settings().selection.is_ok() && entry.settings().check().is_err()
         });
         let entry = given.unwrap_or_else(|| {
             let reason = match error {
@@ -112,19 +128,20 @@ impl Sources {
 
 impl Wanted {
     fn new(entry: &Entry) -> Result<Self, String> {
-        let checked = entry.check().map_err(|error| error.to_string())?;
-        Ok(Wanted { warnings: checked.warnings, ..Self::unchecked(entry) })
+        entry.settings().check().map_err(|error| error.to_string())?;
+        Ok(Wanted { warnings: entry.settings().warnings.clone(), ..Self::unchecked(entry) })
     }
 
     fn unchecked(entry: &Entry) -> Self {
-        let raw = entry.raw().unwrap_or_default();
+        let settings = entry.settings();
         let plugin_entry = entry.to_plugin_json();
         let is_set = plugin_entry.contains_key("kubeletDir");
-        let selection = raw.selection().ok().filter(|it| !it.sidecar_volumes.is_empty());
+        let selection = settings.selection.as_ref().ok();
+        let selection = selection.filter(|selection| !selection.volumes().is_empty());
         Wanted {
             digest: entry.digest(),
-            log_file: raw.log().file,
-            kubelet: selection.map(|it| Kubelet { dir: it.kubelet_dir, is_set }),
+            log_file: settings.log.file.clone(),
+            kubelet: selection.map(|it| Kubelet { dir: it.kubelet_dir.clone(), is_set }),
             warnings: Vec::new(),
             notes: Vec::new(),
             entry: plugin_entry,

@@ -142,7 +142,7 @@ fn settings_that_changed_since_the_add_are_told() {
     assert_eq!(json["pod"]["container"], CONTAINER);
     // What is no setting of ours changes nothing.
     let mut elsewhere = document();
-    elsewhere["logFile"] = json!("/elsewhere");
+    elsewhere["unknown"] = json!("field");
     node.configure(&elsewhere);
     assert_eq!(inspect(&node, &["-o", "json"]).json()["settings"]["changed"], false);
 }

@@ -160,5 +160,5 @@ fn what_is_odd_is_told_on_standard_error() {
     let file = settings(r#"{"trafic": {}}"#);
     let run = finish(host::command(under_test()).args(["render", "--config"]).arg(file.path()));
     assert_eq!(run.status, Some(0));
-    assert_eq!(run.stderr, "osm-cni: unknown field trafic is ignored\n");
+    assert_eq!(run.stderr, "osm-cni: unknown field trafic is ignored; did you mean traffic?\n");
 }

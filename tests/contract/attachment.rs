@@ -399,10 +399,8 @@ fn with_kubelet(mut conf: Value, directory: &tempfile::TempDir) -> Value {
 #[test]
 fn the_sidecars_volume_decides_where_the_kubelet_is() {
     let osm = "kubernetes.io~secret/envoy-bootstrap-config-volume";
-    let flomesh = "kubernetes.io~secret/sidecar-bootstrap-config-volume";
     let token = "kubernetes.io~projected/kube-api-access-x";
-    let cases: [(&[&str], bool); 4] =
-        [(&[token, osm], true), (&[flomesh], true), (&[token], false), (&[], false)];
+    let cases: [(&[&str], bool); 3] = [(&[token, osm], true), (&[token], false), (&[], false)];
     for (volumes, redirected) in cases {
         let kubelet = kubelet("uid-web-1", volumes);
         for conf in [conf("1.0.0"), enabled(conf("1.0.0"))] {
@@ -411,6 +409,44 @@ fn the_sidecars_volume_decides_where_the_kubelet_is() {
             assert_eq!(listing(&netns).contains("table ip osm"), redirected, "{volumes:?}");
         }
     }
+}
+
+#[test]
+fn a_pod_of_a_mesh_that_is_not_served_is_refused() {
+    let osm = "kubernetes.io~secret/envoy-bootstrap-config-volume";
+    let fsm = "kubernetes.io~secret/sidecar-bootstrap-config-volume";
+    let netns = TestNetns::new();
+    let with = |volumes: &[&str], mesh: Value| {
+        let kubelet = kubelet("uid-web-1", volumes);
+        let mut conf = with_kubelet(conf("1.0.0"), &kubelet);
+        conf["mesh"] = mesh;
+        call("ADD", &netns, &conf)
+    };
+    let answer = with(&[fsm], json!("osm"));
+    assert!(answer.error(7).contains("of mesh fsm, which the setting mesh does not name"));
+    assert!(answer.json()["details"].as_str().is_some_and(|text| text.contains("\"mesh\"")));
+    assert!(with(&[osm, fsm], json!(["osm", "fsm"])).error(7).contains("one of two meshes"));
+    assert_eq!(listing(&netns), "");
+    with(&[fsm], json!(["osm", "fsm"])).ok();
+    assert!(listing(&netns).contains("chain FSM_PROXY_OUTBOUND"));
+}
+
+#[test]
+fn what_cannot_be_found_out_about_a_sidecar_is_said() {
+    let kubelet = kubelet("uid-web-1", &[]);
+    let log = kubelet.path().join("osm-cni.log");
+    let mut conf = with_kubelet(conf("1.0.0"), &kubelet);
+    conf["logFile"] = json!(log);
+    let without_uid = "K8S_POD_NAMESPACE=demo;K8S_POD_NAME=web";
+    let answer = Call::new("ADD", &conf).env("CNI_ARGS", without_uid).run();
+    answer.ok();
+    assert!(answer.stderr.contains("K8S_POD_UID"), "{answer:?}");
+    conf["kubeletDir"] = json!("/nonexistent/kubelet");
+    let answer = Call::new("ADD", &conf).run();
+    answer.ok();
+    assert!(answer.stderr.contains("/nonexistent/kubelet/pods is missing"), "{answer:?}");
+    let text = fs::read_to_string(&log).expect("a log");
+    assert!(text.contains("reason=no-pod-uid") && text.contains("reason=no-kubelet-dir"), "{text}");
 }
 
 #[test]

@@ -114,6 +114,17 @@ fn a_wrong_setting_is_named_with_its_path_and_value() {
 }
 
 #[test]
+fn pods_of_excluded_namespaces_pass_with_any_runtime_config() {
+    for runtime in [json!([]), json!(5), json!({"io.kubernetes.cri.pod-annotations": []})] {
+        let mut conf = conf("1.0.0");
+        conf["runtimeConfig"] = runtime;
+        let system = Call::new("ADD", &conf);
+        system.env("CNI_ARGS", "K8S_POD_NAMESPACE=kube-system;K8S_POD_NAME=x").run().ok();
+        Call::new("ADD", &conf).run().error(6);
+    }
+}
+
+#[test]
 fn a_wrong_list_fails_only_pods_that_would_be_redirected() {
     let wrong = with(conf("1.0.0"), "traffic.outboundPortExclusionList", json!([70000]));
     Call::new("ADD", &wrong).run().ok();
@@ -245,7 +256,9 @@ fn the_runtime_must_pass_annotations_for_pods_of_the_mesh_only() {
     let answer = Call::new("ADD", &conf).run();
     assert!(answer.error(104).contains("meshNamespaces"), "{answer:?}");
     assert!(
-        answer.json()["details"].as_str().is_some_and(|text| text.contains("containerd >= 1.5"))
+        answer.json()["details"]
+            .as_str()
+            .is_some_and(|text| text.contains("containerd >= 1.5.3") && text.contains("Multus"))
     );
     // Null is not missing: the pod has none.
     conf["runtimeConfig"] = json!({"io.kubernetes.cri.pod-annotations": null});

@@ -35,6 +35,8 @@ fn every_setting_is_described() {
             continue;
         }
         assert!(named(name), "docs/settings.md does not name {name}");
+        let definition = field["$ref"].as_str().and_then(|it| it.strip_prefix("#/$defs/"));
+        let field = definition.map_or(field, |name| &schema["$defs"][name]);
         let inner = field["properties"].as_object();
         for inner in inner.into_iter().flatten().map(|(inner, _)| inner) {
             assert!(named(inner), "docs/settings.md does not name {name}.{inner}");

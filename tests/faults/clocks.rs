@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use osm_cni::journal::CallLine;
+use osm_cni::call_record::CallRecord;
 use serde_json::json;
 
 use super::{Pod, RULES};
@@ -44,6 +44,8 @@ impl Node {
         let log = dir.path().join("osm-cni.log");
         let mut pod = Pod::new();
         pod.conf["logFile"] = json!(log);
+        // A DEL that goes well is logged at this level.
+        pod.conf["logLevel"] = json!("debug");
         Node { pod, log, _dir: dir, calls: 0 }
     }
 
@@ -53,14 +55,14 @@ impl Node {
     }
 
     /// Runs it, and answers what it logged: the stamp and the call.
-    fn logged(&mut self, call: &Call) -> (Answer, String, CallLine) {
+    fn logged(&mut self, call: &Call) -> (Answer, String, CallRecord) {
         let answer = call.run();
         self.calls += 1;
         let log = std::fs::read_to_string(&self.log).expect("the log");
         let lines: Vec<_> = log.lines().collect();
         assert_eq!(lines.len(), self.calls, "one line a call: {log}");
         let last = lines[self.calls - 1];
-        let line = CallLine::parse(last).unwrap_or_else(|| panic!("no line of ours: {last}"));
+        let line = CallRecord::parse(last).unwrap_or_else(|| panic!("no line of ours: {last}"));
         assert!(line.us.is_some_and(|us| us < HOUR), "{last}");
         (answer, last.to_owned(), line)
     }

@@ -3,11 +3,10 @@
 //! plugin's and the real kernel's.
 
 use nix::libc;
+use osm_cni::admit::{self, Decision};
 use osm_cni::cni::request::{self, Request};
 use osm_cni::nft::encode::{self, Batch};
-use osm_cni::pod::{AddressSource, PodFacts};
-use osm_cni::policy::{self, Decision};
-use osm_cni::ruleset::{self, Owner, Ruleset};
+use osm_cni::ruleset::Ruleset;
 
 use super::Pod;
 use crate::support::stepped::Stepped;
@@ -24,15 +23,15 @@ fn ruleset(pod: &Pod) -> Ruleset {
     let stdin = pod.conf.to_string();
     let parsed = request::parse(&|name: &str| call.variable(name), stdin.as_bytes());
     let parsed = parsed.expect("a call");
-    let Request::Add(attachment, result) = &parsed.request else { panic!("no ADD") };
-    let addresses = AddressSource::Result(result, &attachment.interface);
-    let facts = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
-    match policy::decide(&attachment.conf, &facts, osm_cni::kubelet::volumes) {
-        Ok(Decision::Redirect { policy, .. }) => {
-            let owner = Owner::new(&attachment.container, &attachment.interface);
-            ruleset::build(&policy, Some(&owner))
-        }
-        other => panic!("not redirected: {other:?}"),
+    let Request::Add(attachment, _) = &parsed.request else { panic!("no ADD") };
+    let owner = attachment.owner();
+    let volumes = osm_cni::kubelet::volumes;
+    match admit::admit(&attachment.settings, &attachment.pod, volumes, Some(&owner)) {
+        Ok(admission) => match admission.decision {
+            Decision::Redirect(redirect) => redirect.ruleset,
+            Decision::Leave(reason) => panic!("left alone: {reason}"),
+        },
+        Err(error) => panic!("not decided: {error}"),
     }
 }
 

@@ -114,7 +114,7 @@ fn rights_that_cannot_be_laid_down_are_told_and_stop_nothing() {
         assert_eq!(pod.rules(), RULES);
         let log = std::fs::read_to_string(dir.path().join("osm-cni.log")).expect("the log");
         for text in [&log, &answer.stderr] {
-            let said = text.lines().filter(|line| line.contains("more rights than it needs"));
+            let said = text.lines().filter(|line| line.contains("more capabilities than it needs"));
             assert_eq!(said.count(), 1, "{what}: {text}");
         }
         pod.assert_recovers(what);

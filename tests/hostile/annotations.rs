@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use osm_cni::config::{Entry, RawConf};
-use osm_cni::pod::{AddressSource, Annotations, PodAddresses, PodFacts, PodUid};
+use osm_cni::config::{Entry, Ipv6Mode, Settings};
+use osm_cni::pod::{Annotations, PodAddresses, PodUid};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -29,10 +29,10 @@ fn is_presentable(message: &str) -> bool {
 fn read(annotations: &Value) -> Result<usize, String> {
     let text = annotations.to_string();
     let all: BTreeMap<String, &RawValue> = serde_json::from_str(&text).expect("an object");
-    let annotations = Annotations::Passed(all);
+    let annotations = Annotations::passed(all);
     let _ = annotations.list_keys(PREFIX);
     annotations.injection(PREFIX).map_err(|error| error.to_string())?;
-    let lists = annotations.lists(PREFIX).map_err(|error| error.to_string())?;
+    let lists = annotations.lists(PREFIX, Ipv6Mode::Bypass).map_err(|error| error.to_string())?;
     Ok(lists.outbound_ports.len() + lists.inbound_ports.len() + lists.outbound_uids.len())
 }
 
@@ -94,17 +94,16 @@ proptest! {
     fn any_settings_are_read_or_named(
         field in proptest::sample::select(vec![
             "ruleset", "traffic", "sidecar", "proxy", "ipv6", "meshNamespaces", "excludedNamespaces",
-            "sidecarVolumes", "kubeletDir", "podExclusions", "annotationPrefix", "logLevel", "logFile",
+            "sidecarVolumes", "kubeletDir", "podExclusions", "annotationPrefix", "logLevel", "logFile", "logFormat", "mesh", "meshes",
         ]),
         value in json(),
     ) {
         let text = json!({field: value}).to_string();
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(&text).expect("an object");
-        let raw = RawConf::new(fields);
-        prop_assert_eq!(raw.digest().len(), 12);
-        let _ = raw.log();
-        prop_assert!(raw.warnings().iter().all(|warning| is_presentable(warning)));
-        for error in [raw.selection().err(), raw.check().err()].into_iter().flatten() {
+        let settings = Settings::parse(fields);
+        prop_assert_eq!(settings.digest().len(), 12);
+        prop_assert!(settings.warnings.iter().all(|warning| is_presentable(warning)));
+        if let Err(error) = settings.check() {
             let message = error.to_string();
             prop_assert!(message.starts_with(field) && is_presentable(&message), "{message:?}");
         }
@@ -115,7 +114,7 @@ proptest! {
         let bytes = damaged(include_str!("../../conf/settings.json"), &damage);
         let text = String::from_utf8_lossy(&bytes);
         if let Ok(entry) = Entry::from_config_text(&text) {
-            let _ = entry.check();
+            let _ = entry.settings().check();
             let _ = entry.to_plugin_json();
             prop_assert_eq!(entry.digest().len(), 12);
         }
@@ -129,10 +128,4 @@ fn escapes_count_as_they_are_shown() {
         "openservicemesh.io/outbound-port-exclusion-list": "\u{202e}".repeat(100_000),
     }));
     assert!(message.as_ref().is_err_and(|message| is_presentable(message)), "{message:?}");
-}
-
-#[test]
-fn facts_take_only_what_is_there() {
-    let facts = PodFacts::new(&BTreeMap::new(), Annotations::NotPassed, AddressSource::default());
-    assert!(facts.namespace.is_none() && facts.uid.is_none());
 }

@@ -1,16 +1,16 @@
 //! The log's lines: read back by `install` for its metrics, from a file that
 //! anything may have been appended to.
 
-use osm_cni::journal::CallLine;
+use osm_cni::call_record::CallRecord;
 use proptest::option::of;
 use proptest::prelude::*;
 
 use super::{cases, damage, damaged, text};
 
-fn line() -> impl Strategy<Value = CallLine> {
+fn line() -> impl Strategy<Value = CallRecord> {
     let texts = (text(), of(text()), of(text()), of(text()), of(text()), of(text()), of(text()));
     let numbers = (of(any::<u64>()), of(any::<u64>()), of(any::<i32>()), of(text()), of(text()));
-    (texts, numbers).prop_map(|(texts, numbers)| CallLine {
+    (texts, numbers).prop_map(|(texts, numbers)| CallRecord {
         verb: format!("A{}", texts.0),
         container: texts.1,
         interface: texts.2,
@@ -22,7 +22,9 @@ fn line() -> impl Strategy<Value = CallLine> {
         us: numbers.1,
         code: numbers.2,
         error: numbers.3,
-        digest: numbers.4,
+        digest: numbers.4.clone(),
+        mesh: numbers.4.clone(),
+        annotations: numbers.4,
     })
 }
 
@@ -31,21 +33,21 @@ proptest! {
 
     #[test]
     fn any_line_is_read_or_passed_over(text in text()) {
-        let _ = CallLine::parse(&text);
-        let _ = CallLine::parse(&format!("verb={text}"));
-        let _ = CallLine::parse(&format!("verb=\"{text}"));
+        let _ = CallRecord::parse(&text);
+        let _ = CallRecord::parse(&format!("verb={text}"));
+        let _ = CallRecord::parse(&format!("verb=\"{text}"));
     }
 
     #[test]
     fn any_call_is_one_line_and_reads_back(line in line()) {
         let text = line.to_string();
         prop_assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text:?}");
-        prop_assert_eq!(CallLine::parse(&text), Some(line));
+        prop_assert_eq!(CallRecord::parse(&text), Some(line));
     }
 
     #[test]
     fn damaged_lines_are_read_calmly(line in line(), damage in damage()) {
         let bytes = damaged(&format!("2026-01-02T03:04:05Z [INFO] {line}"), &damage);
-        let _ = CallLine::parse(&String::from_utf8_lossy(&bytes));
+        let _ = CallRecord::parse(&String::from_utf8_lossy(&bytes));
     }
 }

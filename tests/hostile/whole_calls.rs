@@ -5,13 +5,11 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
+use osm_cni::admit::{self, Admission, Decision};
 use osm_cni::cni::request::{self, Request};
 use osm_cni::cni::{CniError, reply};
 use osm_cni::kubelet;
 use osm_cni::nft::{decode, encode};
-use osm_cni::pod::{AddressSource, PodFacts};
-use osm_cni::policy::{self, Decision};
-use osm_cni::ruleset::{self, Owner};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -30,26 +28,23 @@ pub(super) fn serve(
         Ok(call) => call,
         Err(error) => return is_an_answer(&error.into(), stdin),
     };
-    let (attachment, result) = match &call.request {
-        Request::Add(attachment, result) => (attachment, Some(*result)),
-        Request::Check(attachment, result) => (attachment, *result),
+    let attachment = match &call.request {
+        Request::Add(attachment, result) => {
+            let answer = reply::pass_on(result, call.version);
+            prop_assert!(serde_json::from_str::<Value>(&answer).is_ok(), "{answer}");
+            attachment
+        }
+        Request::Check(attachment) => attachment,
         _ => return Ok(()),
     };
-    if let Some(result) = result {
-        let answer = reply::pass_on(result, call.version);
-        prop_assert!(serde_json::from_str::<Value>(&answer).is_ok(), "{answer}");
-    }
-    let addresses = result.map(|result| AddressSource::Result(result, &attachment.interface));
-    let addresses = addresses.unwrap_or_default();
-    let pod = PodFacts::new(&attachment.args, attachment.annotations.clone(), addresses);
-    match policy::decide(&attachment.conf, &pod, kubelet::volumes) {
+    let owner = attachment.owner();
+    match admit::admit(&attachment.settings, &attachment.pod, kubelet::volumes, Some(&owner)) {
         Err(error) => is_an_answer(&CniError::Plugin(error.into()), stdin),
-        Ok(Decision::Leave(_)) => Ok(()),
-        Ok(Decision::Redirect { policy, .. }) => {
-            let owner = Owner::new(&attachment.container, &attachment.interface);
-            let ruleset = ruleset::build(&policy, Some(&owner));
-            let batch = encode::replace(&ruleset, &[]);
-            prop_assert_eq!(decode::installed(batch.bytes()).tables.len(), ruleset.tables.len());
+        Ok(Admission { decision: Decision::Leave(_), .. }) => Ok(()),
+        Ok(Admission { decision: Decision::Redirect(redirect), .. }) => {
+            let batch = encode::replace(&redirect.ruleset, &[]);
+            let read = decode::installed(batch.bytes());
+            prop_assert_eq!(read.tables.len(), redirect.ruleset.tables.len());
             Ok(())
         }
     }

@@ -14,7 +14,7 @@ pub(crate) fn problems(schema: &Value, document: &Value) -> Vec<String> {
 fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
     for (keyword, wanted) in schema.as_object().expect("a schema is an object") {
         match keyword.as_str() {
-            "$schema" | "$defs" | "title" | "description" | "default" => {}
+            "$id" | "$schema" | "$defs" | "title" | "description" | "default" => {}
             "$ref" => {
                 let path = wanted.as_str().expect("a reference").trim_start_matches('#');
                 let target = root.pointer(path).unwrap_or_else(|| panic!("no {path}"));
@@ -53,6 +53,12 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                 let pattern = Regex::new(wanted.as_str().expect("a pattern")).expect("a pattern");
                 if value.as_str().is_some_and(|text| !pattern.is_match(text)) {
                     found.push(format!("{place}: {value} does not match {wanted}"));
+                }
+            }
+            "minItems" => {
+                let least = wanted.as_u64().expect("a number") as usize;
+                if value.as_array().is_some_and(|items| items.len() < least) {
+                    found.push(format!("{place}: fewer than {least} items"));
                 }
             }
             "minLength" => {

@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use osm_cni::admit::{Admission, Decision, admit};
 use osm_cni::config::Entry;
-use osm_cni::pod::{AddressSource, Annotations, PodAddresses, PodFacts};
-use osm_cni::policy::{self, Decision, Volumes};
+use osm_cni::kubelet::Volumes;
+use osm_cni::pod::{Annotations, PodAddresses, PodFacts};
 use osm_cni::ruleset::eval::{Direction, End, Packet, eval};
-use osm_cni::ruleset::{self, Family, Owner, Ruleset, text};
+use osm_cni::ruleset::{Family, Owner, Ruleset, text};
 use serde_json::value::RawValue;
 
 use crate::support::plugin::Call;
@@ -24,21 +25,19 @@ pub(super) fn ruleset(of: &Configuration) -> Ruleset {
     let entry = Entry::from_config_text(&of.settings().to_string()).expect("an object");
     let annotations: BTreeMap<String, Box<RawValue>> =
         serde_json::from_value(of.annotations()).expect("an object");
-    let annotations = annotations.iter().map(|(key, value)| (key.clone(), &**value)).collect();
+    let annotations = annotations.iter().map(|(key, value)| (key.clone(), &**value));
+    let ipv6 = of.ipv6_in_result.then_some(POD_IPV6[0].into());
     let pod = PodFacts {
         namespace: Some("demo".to_owned()),
-        annotations: Annotations::Passed(annotations),
-        addresses: AddressSource::Known(PodAddresses {
-            ipv4: Some(POD_IPV4[0]),
-            ipv6: of.ipv6_in_result.then_some(POD_IPV6[0]),
-        }),
+        annotations: Annotations::passed(annotations),
+        addresses: PodAddresses::new(
+            [Some(POD_IPV4[0].into()), ipv6].into_iter().flatten().collect(),
+        ),
         ..PodFacts::default()
     };
-    let conf = entry.raw().expect("an object");
-    match policy::decide(&conf, &pod, |_, _, _| Volumes::Unknown) {
-        Ok(Decision::Redirect { policy, .. }) => {
-            ruleset::build(&policy, Some(&Owner::new(CONTAINER, "eth0")))
-        }
+    let owner = Owner::new(CONTAINER, "eth0");
+    match admit(entry.settings(), &pod, |_| Ok(Volumes::NoPod), Some(&owner)) {
+        Ok(Admission { decision: Decision::Redirect(redirect), .. }) => redirect.ruleset,
         other => panic!("not redirected: {other:?}"),
     }
 }

@@ -31,8 +31,9 @@ fn with_layout(mut ruleset: Ruleset, layout: u32) -> Ruleset {
 }
 
 fn pod_ip(ipv4: Option<[u8; 4]>, ipv6: Option<&str>) -> LocalProxy {
-    let ipv6 = ipv6.map(|text| text.parse().expect("an address"));
-    LocalProxy::PodIp(PodAddresses { ipv4: ipv4.map(Into::into), ipv6 })
+    let ipv6 = ipv6.map(|text| text.parse::<std::net::IpAddr>().expect("an address"));
+    let ipv4 = ipv4.map(|octets| std::net::Ipv4Addr::from(octets).into());
+    LocalProxy::PodIp(PodAddresses::new([ipv4, ipv6].into_iter().flatten().collect()))
 }
 
 #[test]

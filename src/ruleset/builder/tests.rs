@@ -112,8 +112,7 @@ fn no_list_and_no_mode_spares_the_probe_and_only_the_proxy_passes_it() {
         policy.mesh.outbound_ports = crate::ruleset::sample::ports(&[(1, 65535)]);
         policy.mesh.interfaces.push(InterfacePattern { name: "".into(), prefix: true });
         policy.pod.included_ranges = ranges(&["8.8.8.8/32"]);
-        policy.local_proxy =
-            LocalProxy::PodIp(PodAddresses { ipv4: Some([10, 0, 0, 2].into()), ipv6: None });
+        policy.local_proxy = LocalProxy::PodIp(PodAddresses::new(vec![[10, 0, 0, 2].into()]));
         assert_eq!(outbound(&policy, &probe, 1000, "lo"), OUT);
         assert_eq!(outbound(&policy, &probe, 0, "lo"), OUT);
         assert_ne!(outbound(&policy, &probe, 1500, "lo"), OUT);
@@ -144,7 +143,7 @@ fn the_probe_rule_is_the_first_of_output_and_of_ipv4_only() {
 #[test]
 fn pod_ip_leads_the_proxy_to_the_pods_address() {
     for layout in LAYOUTS {
-        let addresses = PodAddresses { ipv4: Some([10, 0, 0, 2].into()), ipv6: None };
+        let addresses = PodAddresses::new(vec![[10, 0, 0, 2].into()]);
         let policy = Policy { local_proxy: LocalProxy::PodIp(addresses), ..policy(layout) };
         let end = End::ToAddress("10.0.0.2:80".parse().expect("an address"));
         assert_eq!(outbound(&policy, "127.0.0.1:80", 1500, "lo"), end);

@@ -1,0 +1,74 @@
+//! The one way to a decision about a pod: settings, what is known of the pod
+//! and its volumes become a reason to leave it alone, or a ruleset. The plugin,
+//! the command line, the installer's repair, the fuzz targets and the tests
+//! all call [`admit`].
+//!
+//! Pure: what the node's disk knows of a pod comes in as a function.
+
+use crate::config::{Layout, Settings};
+use crate::kubelet::{KubeletError, VolumeQuery, Volumes};
+use crate::pod::PodFacts;
+use crate::policy::{self, Enrolment, PolicyError, Reason};
+use crate::ruleset::{self, Owner, Ruleset};
+
+/// What is done with a pod, and what the operator should know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// What is done.
+    pub decision: Decision,
+    /// What the operator should know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What is done with a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing.
+    Leave(Reason),
+    /// It gets these rules.
+    Redirect(Box<Redirect>),
+}
+
+/// A pod that is redirected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redirect {
+    /// Why.
+    pub because: Enrolment,
+    /// The mesh's name in the settings.
+    pub mesh: &'static str,
+    /// The chains.
+    pub layout: &'static Layout,
+    /// The lists that the pod's annotations have items of, see
+    /// [`crate::config::Lists::present`].
+    pub pod_lists: Vec<&'static str>,
+    /// The rules.
+    pub ruleset: Ruleset,
+}
+
+/// Decides about a pod. `volumes` looks a pod's volumes up; it is called only
+/// where the answer matters. `owner` is the attachment that the rules are for.
+///
+/// # Errors
+/// Settings, an annotation, the runtime or the node's disk at fault: see
+/// [`PolicyError`].
+pub fn admit(
+    settings: &Settings,
+    pod: &PodFacts,
+    volumes: impl FnOnce(&VolumeQuery<'_>) -> Result<Volumes, KubeletError>,
+    owner: Option<&Owner>,
+) -> Result<Admission, PolicyError> {
+    let mut warnings = Vec::new();
+    let decision = match policy::decide(settings, pod, volumes, &mut warnings)? {
+        policy::Decision::Leave(reason) => Decision::Leave(reason),
+        policy::Decision::Redirect { policy, because, mesh } => {
+            Decision::Redirect(Box::new(Redirect {
+                because,
+                mesh,
+                layout: policy.layout,
+                pod_lists: policy.pod.present(),
+                ruleset: ruleset::build(&policy, owner),
+            }))
+        }
+    };
+    Ok(Admission { decision, warnings })
+}
