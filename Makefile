@@ -89,7 +89,7 @@ test-cluster: ## install/ and pods on a real cluster; KEEP=1 keeps it
 # What cargo-fuzz passes on a stable compiler: libFuzzer's coverage, and no
 # sanitizer, since no code of ours is unsafe. Panics and overflows are caught.
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= call annotations settings conflist dump log_line
+FUZZ_TARGETS ?= call annotations settings conflist dump log_line cache
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1

@@ -27,8 +27,8 @@ pub(super) fn foreign(expressions: &[String]) -> String {
 /// Whose traffic a hook sees.
 pub(super) fn hook_point(point: HookPoint) -> &'static str {
     match point {
-        HookPoint::Prerouting => "what arrives at the pod",
-        HookPoint::Output => "what the pod sends",
+        HookPoint::Prerouting => "connections to the pod",
+        HookPoint::Output => "connections from the pod",
     }
 }
 
@@ -65,8 +65,8 @@ pub(super) fn why(rule: &Rule) -> &'static str {
         Verdict::Redirect(_) if rule.comment.as_deref() == Some(PROBE_COMMENT) => {
             "osm-cni validate proves the rules by this destination"
         }
-        Verdict::Redirect(_) => "what nothing excludes is the proxy's",
-        Verdict::RejectWithReset => "what would be the proxy's is refused (setting ipv6: reject)",
+        Verdict::Redirect(_) => "no exclusion applies: the proxy gets it",
+        Verdict::RejectWithReset => "no exclusion applies: it is refused (setting ipv6: reject)",
         Verdict::Dnat(_) => {
             "the application is reached at the pod's address (localProxyMode: PodIP)"
         }
@@ -75,7 +75,7 @@ pub(super) fn why(rule: &Rule) -> &'static str {
         }
         Verdict::Return | Verdict::Accept if has(uid) => "the proxy's own traffic passes",
         Verdict::Return | Verdict::Accept if has(others) || has(address) => {
-            "what stays inside the pod passes"
+            "connections inside the pod pass"
         }
         Verdict::Return | Verdict::Accept if rule.matches.is_empty() => {
             "it is not in the inclusion list"

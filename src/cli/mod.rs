@@ -111,6 +111,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     code
 }
 
+/// Reads a file of libcni's cache as `inspect` does: the pod's namespace and
+/// name, if it is an attachment that names one. For the fuzz target.
+pub fn attachment_of_cache(text: &str) -> Option<(String, String)> {
+    let cached = cache::Cached::parse(text)?;
+    let (namespace, name) = cached.pod()?;
+    Some((namespace.to_owned(), name.to_owned()))
+}
+
 /// Reports what is odd but does no harm.
 fn warn(warnings: &[String]) {
     for warning in warnings {

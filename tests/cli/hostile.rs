@@ -16,7 +16,7 @@ const CONFIGURATIONS: &str = "etc/cni/net.d";
 
 fn inspect(node: &Node, more: &[&str]) -> Run {
     let root = argument(node.root());
-    osm_cni(&[&["inspect", "test/web", "--host-root", root], more].concat())
+    osm_cni(&[&["inspect", "--pod", "test/web", "--host-root", root], more].concat())
 }
 
 /// A file system that is seen in the node's root, for the time of a test.

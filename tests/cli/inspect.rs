@@ -238,3 +238,24 @@ fn a_picture_names_every_chain() {
         assert!(picture.ok().contains(&format!("<b>{chain}</b>")), "{chain}");
     }
 }
+
+#[test]
+fn without_root_it_says_that_root_is_needed() {
+    let node = Node::new("test", "web");
+    node.add(&document(), &json!({}));
+    // In the pod, as nobody: the pod's namespace is its own there.
+    let own = node.run_in_pod(&["inspect", "--netns", "/proc/self/ns/net"]);
+    assert!(own.failed(1).contains("is the node's own network namespace"), "{own:?}");
+    let path = node.world.path();
+    let entered = node.run_in_pod(&["inspect", "--netns", argument(&path)]);
+    assert!(entered.failed(1).contains("root on the node is needed"), "{entered:?}");
+    let locked = node.root().join("var/lib/cni/results");
+    std::fs::set_permissions(&locked, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("mode");
+    let root = argument(node.root());
+    let cache = node.run_in_pod(&["inspect", "test/web", "--host-root", root]);
+    assert!(cache.failed(1).contains("root on the node is needed"), "{cache:?}");
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let missing = osm_cni(&["inspect", "test/web", "--host-root", argument(elsewhere.path())]);
+    assert!(missing.failed(1).contains("--host-root /host"), "{missing:?}");
+}
