@@ -119,6 +119,7 @@ fn thousands_of_refusals_name_the_first_and_do_not_hang() {
     let start = Instant::now();
     let refusal = refused(&mut nft, &Ruleset { tables: vec![table] });
     assert!(refusal.what.starts_with("rule 1 of chain BAD"), "{refusal}");
-    assert!(start.elapsed() < Duration::from_secs(4));
+    // A hang would be seconds for each of them; emulated kernels take some.
+    assert!(start.elapsed() < Duration::from_secs(60));
     nft.commit(&encode::replace(&samples::everything(), &[])).expect("committed");
 }
