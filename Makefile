@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kernels test-kernels-short test-headers image cluster cluster-down test-cluster bench soak fuzz deny release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential prove test-kernels test-kernels-short test-headers image cluster cluster-down test-cluster bench soak fuzz deny release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -54,6 +54,14 @@ test-differential: ## random configurations: our traffic against OSM's own rules
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
 	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
+
+OSM_CNI_PROOFS ?= 300
+
+prove: ## z3 shows for OSM_CNI_PROOFS (300) configurations that no packet is treated otherwise
+	@scripts/needs.sh test
+	@$(MAKE) --no-print-directory build
+	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_PROOFS=$(OSM_CNI_PROOFS) \
+	    cargo test --locked --test main traffic::proof -- --nocapture
 
 # Kernels, as the suites of Debian that they come from.
 KERNELS ?= bullseye bookworm trixie newest

@@ -9,7 +9,7 @@ use super::pod::{Connection, From, INTERFACES, POD_IPV4, POD_IPV6, is_local};
 /// Everything that decides where connections go.
 #[derive(Debug, Clone)]
 pub(super) struct Configuration {
-    pub(super) osm_v1: bool,
+    pub(super) chains: Chains,
     pub(super) pod_ip: bool,
     /// Whether `prevResult` names the pod's IPv6 address.
     pub(super) ipv6_in_result: bool,
@@ -18,6 +18,14 @@ pub(super) struct Configuration {
     pub(super) mesh: Lists,
     /// Of the annotations; no interfaces.
     pub(super) pod: Lists,
+}
+
+/// `ruleset`: whose chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chains {
+    OsmV0,
+    OsmV1,
+    Fsm,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +83,11 @@ impl Configuration {
             proxy["inboundBypassPorts"] = ports_json(bypass);
         }
         json!({
-            "ruleset": if self.osm_v1 { "osm-v1" } else { "osm-v0" },
+            "ruleset": match self.chains {
+                Chains::OsmV0 => "osm-v0",
+                Chains::OsmV1 => "osm-v1",
+                Chains::Fsm => "fsm",
+            },
             "traffic": {
                 "outboundIPRangeExclusionList": self.mesh.outbound_ranges,
                 "outboundIPRangeInclusionList": self.mesh.included_ranges,

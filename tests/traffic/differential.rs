@@ -75,7 +75,7 @@ fn kind(of: &Configuration, connection: &Connection, answer: Answer) -> &'static
 }
 
 /// OSM's rules, through iptables' older backend.
-fn install_osm(of: &Configuration, netns: &TestNetns) {
+pub(super) fn install_osm(of: &Configuration, netns: &TestNetns) {
     let ipv6 = match of.ipv6 {
         Ipv6::Bypass => String::new(),
         Ipv6::Redirect | Ipv6::Reject => osm::restore_input(of, true),

@@ -3,7 +3,7 @@
 
 use osm_cni::ruleset::Family;
 
-use super::configuration::{Configuration, Ipv6, Lists, Proxy};
+use super::configuration::{Chains, Configuration, Ipv6, Lists, Proxy};
 use super::ours;
 use super::pod::{Connection, From, Pod};
 use crate::support::netns::TestNetns;
@@ -28,7 +28,7 @@ pub(super) fn settings(mesh: Lists, pod: Lists) -> Configuration {
         bypass: None,
     };
     Configuration {
-        osm_v1: false,
+        chains: Chains::OsmV0,
         pod_ip: false,
         ipv6_in_result: true,
         ipv6: Ipv6::Bypass,
@@ -38,7 +38,7 @@ pub(super) fn settings(mesh: Lists, pod: Lists) -> Configuration {
     }
 }
 
-fn examples() -> [(&'static str, String, Configuration); 3] {
+pub(super) fn examples() -> [(&'static str, String, Configuration); 3] {
     let none = Lists::default;
     let ranges = ["1.1.1.1/32", "2.2.2.2/24"].map(str::to_owned).to_vec();
     let ranges = Lists { outbound_ranges: ranges, ..none() };

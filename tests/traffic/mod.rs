@@ -2,6 +2,8 @@
 //! a world that answers at every address, and the same connections under OSM's
 //! own rules and under ours.
 //!
+//! What these connections sample, [`proof`] shows for every packet.
+//!
 //! `OSM_CNI_CONFIGS` and `OSM_CNI_CONNECTIONS` say how many random
 //! configurations there are and how many connections each of them gets;
 //! `OSM_CNI_SEED` repeats a run.
@@ -11,9 +13,11 @@ mod configuration;
 mod differential;
 mod document;
 mod listen;
+mod mptcp;
 mod osm;
 mod ours;
 mod pod;
+mod proof;
 mod random;
 mod readings;
 

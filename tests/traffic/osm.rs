@@ -2,7 +2,7 @@
 //! init container gives them to `iptables-restore`: the fixed chains appended,
 //! exclusions inserted in front of them. It knows nothing of the crate.
 
-use super::configuration::{Configuration, Lists, port_text};
+use super::configuration::{Chains, Configuration, Lists, port_text};
 use super::pod::{POD_IPV4, POD_IPV6};
 
 /// What differs between the two generations and the two families.
@@ -18,15 +18,20 @@ struct Words {
 
 /// The input of `iptables-restore`, or of `ip6tables-restore`.
 pub(super) fn restore_input(of: &Configuration, ipv6: bool) -> String {
-    let [inbound, in_redirect, outbound, out_redirect] = if of.osm_v1 {
-        [
+    let [inbound, in_redirect, outbound, out_redirect] = match of.chains {
+        Chains::OsmV0 => ["PROXY_INBOUND", "PROXY_IN_REDIRECT", "PROXY_OUTPUT", "PROXY_REDIRECT"],
+        Chains::OsmV1 => [
             "OSM_PROXY_INBOUND",
             "OSM_PROXY_IN_REDIRECT",
             "OSM_PROXY_OUTBOUND",
             "OSM_PROXY_OUT_REDIRECT",
-        ]
-    } else {
-        ["PROXY_INBOUND", "PROXY_IN_REDIRECT", "PROXY_OUTPUT", "PROXY_REDIRECT"]
+        ],
+        Chains::Fsm => [
+            "FSM_PROXY_INBOUND",
+            "FSM_PROXY_IN_REDIRECT",
+            "FSM_PROXY_OUTBOUND",
+            "FSM_PROXY_OUT_REDIRECT",
+        ],
     };
     let (loopback, pod_ip) = if ipv6 {
         ("::1/128", POD_IPV6[0].to_string())
@@ -39,7 +44,10 @@ pub(super) fn restore_input(of: &Configuration, ipv6: bool) -> String {
         lines.push(format!(":{chain} - [0:0]"));
     }
     lines.extend(inbound_lines(of, &words));
-    lines.extend(if of.osm_v1 { outbound_v1(of, &words) } else { outbound_v0(of, &words) });
+    lines.extend(match of.chains {
+        Chains::OsmV0 => outbound_v0(of, &words),
+        Chains::OsmV1 | Chains::Fsm => outbound_v1(of, &words),
+    });
     if of.pod_ip && (!ipv6 || of.ipv6_in_result) {
         let (uid, Words { loopback, pod_ip, .. }) = (of.proxy.uid, &words);
         lines.push(format!(
@@ -56,10 +64,9 @@ fn inbound_lines(of: &Configuration, words: &Words) -> Vec<String> {
         format!("-A {in_redirect} -p tcp -j REDIRECT --to-port {}", of.proxy.inbound_port),
         format!("-A PREROUTING -p tcp -j {inbound}"),
     ];
-    let health: &[u16] = if of.osm_v1 {
-        &[15010, 15901, 15902, 15903, 15904]
-    } else {
-        &[15010, 15901, 15902, 15903]
+    let health: &[u16] = match of.chains {
+        Chains::OsmV0 => &[15010, 15901, 15902, 15903],
+        Chains::OsmV1 | Chains::Fsm => &[15010, 15901, 15902, 15903, 15904],
     };
     let default: Vec<_> = health.iter().map(|port| (*port, *port)).collect();
     for ports in of.proxy.bypass.as_ref().unwrap_or(&default) {

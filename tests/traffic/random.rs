@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::configuration::{Configuration, Ipv6, Lists, Proxy};
+use super::configuration::{Chains, Configuration, Ipv6, Lists, Proxy};
 use super::pod::{Connection, From, POD_IPV4, POD_IPV6, PORTS, interface, is_local};
 
 /// A small generator of pseudo-random numbers: SplitMix64.
@@ -48,7 +48,7 @@ impl Random {
         let mesh = Lists { interfaces, ..self.lists() };
         let pod = self.lists();
         Configuration {
-            osm_v1: self.one_in(2),
+            chains: self.pick(&[Chains::OsmV0, Chains::OsmV0, Chains::OsmV1, Chains::Fsm]),
             pod_ip: self.one_in(3),
             ipv6_in_result: !self.one_in(4),
             ipv6: self.pick(&[Ipv6::Bypass, Ipv6::Redirect, Ipv6::Redirect, Ipv6::Reject]),

@@ -1,0 +1,148 @@
+//! Not a sample but a proof: OSM's own rules and ours, read back from the kernel,
+//! become formulas, and z3 shows that no packet is treated otherwise
+//! (`tests/prove/prove.py` says what else). The evaluator behind `osm-cni explain`
+//! is held against a packet of each way through our rules.
+//!
+//! `OSM_CNI_PROOFS` says for how many random configurations, besides the
+//! reference document's.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use osm_cni::ruleset::Ruleset;
+use osm_cni::ruleset::eval::{Direction, End, Packet, eval};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::configuration::{Configuration, Ipv6, Lists};
+use super::differential::install_osm;
+use super::random::Random;
+use super::{Amount, again, document, ours};
+use crate::support::host;
+use crate::support::netns::TestNetns;
+
+/// A packet that z3 found, and where the kernel's rules send it.
+#[derive(Debug, Deserialize)]
+struct Witness {
+    case: String,
+    hook: String,
+    address: std::net::IpAddr,
+    port: u16,
+    uid: Option<u32>,
+    interface: String,
+    end: String,
+}
+
+#[test]
+fn no_packet_is_treated_otherwise_than_by_osms_own_rules() {
+    let proofs = std::env::var("OSM_CNI_PROOFS").map_or(20, |text| {
+        text.parse().unwrap_or_else(|_| panic!("OSM_CNI_PROOFS: {text} is no number"))
+    });
+    let amount = Amount { configurations: proofs, ..Amount::from_environment() };
+    println!("seed {}, {proofs} random configurations", amount.seed);
+    let mut cases: Vec<(String, Configuration)> = Vec::new();
+    for (name, _, configuration) in document::examples() {
+        cases.push((format!("the document's example {name}"), configuration));
+    }
+    // its third has exclusions, and nothing that another rule makes redundant
+    cases.rotate_right(1);
+    cases.extend(amount.seeds().map(|seed| (again(seed), Random::new(seed).configuration())));
+
+    let netns = [TestNetns::new(), TestNetns::new()];
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("cases");
+    let mut out = std::fs::File::create(&file).expect("a file");
+    let mut rulesets: Vec<Ruleset> = Vec::new();
+    for (name, configuration) in &cases {
+        writeln!(out, "{}", case(name, configuration, &netns)).expect("written");
+        rulesets.push(ours::ruleset(configuration));
+    }
+    drop(out);
+    let witnesses = prove(&file, &dir.path().join("witnesses"));
+    assert!(witnesses.len() > 10 * cases.len(), "{} packets", witnesses.len());
+    for witness in witnesses {
+        let at = cases.iter().position(|(name, _)| *name == witness.case).expect("a case");
+        let explained = explained(&rulesets[at], &witness);
+        assert_eq!(explained, witness.end, "{witness:?}\n{:#?}", cases[at].1);
+    }
+}
+
+/// Both sides' rules of a configuration, as they are in the kernel.
+fn case(name: &str, of: &Configuration, [theirs, ours]: &[TestNetns; 2]) -> Value {
+    install_osm(of, theirs);
+    ours::install(of, ours);
+    let family = |ipv6: bool| {
+        let (save, table) =
+            if ipv6 { ("ip6tables-legacy-save", "ip6") } else { ("iptables-legacy-save", "ip") };
+        json!({
+            "ipv6": ipv6,
+            "theirs": theirs.run(&[save, "-t", "nat"], ""),
+            "ours": ours.run(&["nft", "-j", "list", "table", table, "osm"], ""),
+        })
+    };
+    let mut families = vec![family(false)];
+    if of.ipv6 != Ipv6::Bypass {
+        families.push(family(true));
+    }
+    json!({
+        "name": name,
+        "settings": of.settings(),
+        "ipv6": of.settings()["ipv6"],
+        "proxy": {"uid": of.proxy.uid, "outbound_port": of.proxy.outbound_port},
+        "lists": {
+            "interfaces": of.mesh.interfaces,
+            "mesh": plain(&of.mesh),
+            "pod": plain(&of.pod),
+        },
+        "families": families,
+    })
+}
+
+fn plain(lists: &Lists) -> Value {
+    json!({
+        "outbound_ports": lists.outbound_ports,
+        "inbound_ports": lists.inbound_ports,
+        "outbound_ranges": lists.outbound_ranges,
+        "included_ranges": lists.included_ranges,
+        "uids": lists.uids,
+    })
+}
+
+/// Runs the prover, which fails the test where it finds a difference.
+fn prove(cases: &Path, witnesses: &Path) -> Vec<Witness> {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| format!("{root}/target"));
+    let z3 = host::run(&[&format!("{root}/tests/prove/z3.sh"), &format!("{target}/prove")]);
+    let path = |path: &Path| path.to_string_lossy().into_owned();
+    let printed = host::run(&[
+        "env",
+        &format!("PYTHONPATH={}", z3.trim()),
+        "PYTHONDONTWRITEBYTECODE=1",
+        "python3",
+        &format!("{root}/tests/prove/prove.py"),
+        &path(cases),
+        &path(witnesses),
+    ]);
+    print!("{printed}");
+    let text = std::fs::read_to_string(witnesses).expect("what the prover wrote");
+    text.lines().map(|line| serde_json::from_str(line).expect("a packet")).collect()
+}
+
+/// Where the evaluator says that a packet ends, in the prover's words.
+fn explained(rules: &Ruleset, witness: &Witness) -> String {
+    let inbound = witness.hook == "prerouting";
+    let interface = Some(witness.interface.as_str());
+    let packet = Packet {
+        direction: if inbound { Direction::Inbound } else { Direction::Outbound },
+        destination: (witness.address, witness.port).into(),
+        uid: witness.uid,
+        in_interface: interface.filter(|_| inbound),
+        out_interface: interface.filter(|_| !inbound),
+    };
+    match eval(rules, &packet).expect("a whole ruleset").end {
+        End::Direct => "direct".to_owned(),
+        End::Reset => "reset".to_owned(),
+        End::ToProxy { port } => format!("redirect to :{port}"),
+        End::ToAddress(address) => format!("dnat to {}", address.ip()),
+    }
+}
