@@ -14,15 +14,15 @@
 //!                      cni::reply: prevResult as the answer
 //! ```
 //!
-//! [`plugin`] walks that path and is the only room that knows it whole. A
-//! [`ruleset::Ruleset`] has three readings: text ([`ruleset::text`]), the way
-//! of one packet ([`ruleset::eval`]) and the kernel's bytes ([`nft`]).
+//! [`plugin`] walks that path and is the only module that knows it whole. A
+//! [`ruleset::Ruleset`] has three readers: the printer ([`ruleset::text`]), the
+//! evaluator ([`ruleset::eval`]) and the encoder ([`nft`]).
 //!
-//! Side effects are confined to the doors: [`netns`] (enters a namespace),
+//! I/O is confined to these modules: [`netns`] (enters a namespace),
 //! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
 //! directories), [`journal`] (writes the log), [`capabilities`] (drops capabilities),
-//! [`node`] (writes the node's files). All other rooms are functions of
-//! their arguments.
+//! [`node`] (writes the node's files). All others are functions of their
+//! arguments.
 
 pub mod admit;
 pub mod call_record;

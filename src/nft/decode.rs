@@ -26,7 +26,7 @@ use crate::ruleset::{ChainKind, Family, Hook, HookPoint, Owner, Set, TABLE};
 
 /// Reads the datagrams of a dump, one behind the other: tables, chains, sets,
 /// elements and rules in any order that has parents before children; a table
-/// that comes again begins anew. Objects of other tables are skipped.
+/// that comes again replaces the first. Objects of other tables are skipped.
 pub fn installed(dump: &[u8]) -> Installed {
     installed_checked(dump).0
 }
@@ -212,3 +212,6 @@ fn place(chain: &Attributes<'_>) -> Place {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -101,8 +101,8 @@ impl NftSocket {
                     let _ = dump.add(&message);
                     if count > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                 })?;
-                // the rest of the answer is still to come, so nothing more can
-                // be asked; what was read differs already
+                // the rest of the answer is still to come, so no other request
+                // can be sent; what was read differs already
                 if count > most {
                     return Ok(());
                 }

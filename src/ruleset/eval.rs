@@ -32,8 +32,8 @@ pub struct Packet<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// It arrives at the pod, through prerouting. Connections of the pod to
-    /// its own addresses do not: the kernel asks prerouting's nat chains about
-    /// no connection that output's have seen.
+    /// its own addresses do not: prerouting's nat chains do not
+    /// see a connection that output's have seen.
     Inbound,
     /// A process of the pod makes it, through output.
     Outbound,

@@ -32,7 +32,7 @@ fn what_the_kernel_lists_is_what_was_sent() {
 }
 
 #[test]
-fn the_text_reading_is_what_nft_lists() {
+fn the_printed_text_is_what_nft_lists() {
     // 64 elements are a small set's, 65 have a size
     let lists = |count| Ruleset { tables: vec![sizes::lists(Family::Ip, count)] };
     for ruleset in [samples::everything(), lists(64), lists(65), lists(1000)] {
@@ -40,7 +40,7 @@ fn the_text_reading_is_what_nft_lists() {
         netns.nft().commit(&encode::replace(&ruleset, &[])).expect("committed");
         let mut printed = Vec::new();
         text::nft_counted(&ruleset, |_, _, _| (0, 0), &mut printed).expect("written");
-        // blanks aside: how many elements stand in a line is nft's affair
+        // whitespace aside: how many elements are in a line is up to nft
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(words(&String::from_utf8_lossy(&printed)), words(&netns.nft_list()));
     }
@@ -79,7 +79,7 @@ fn a_namespace_that_was_touched_is_not_taken_for_an_untouched_one() {
     let netns = TestNetns::new();
     let mut nft = netns.nft();
     assert_eq!(nft.generation().expect("asked"), encode::UNTOUCHED);
-    nft.commit(&untouched).expect("nobody was here before");
+    nft.commit(&untouched).expect("no transaction before this one");
     assert_eq!(nft.installed().expect("read back").ruleset(), Some(ruleset.clone()));
 
     for earlier in ["table ip other", "table ip other\ndelete table ip other"] {
@@ -192,7 +192,7 @@ fn counters_come_back_and_are_no_difference() {
     let mut nft = netns.nft();
     let ruleset = samples::everything();
     nft.commit(&encode::replace(&ruleset, &[])).expect("committed");
-    // nobody listens; what counts is that packets were sent
+    // no listener is needed: only the packets that were sent count
     netns.exec(&["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/9 || true"]);
     let installed = nft.installed().expect("read back");
     let output = installed.table(Family::Ip).and_then(|table| table.chain("OUTPUT"));

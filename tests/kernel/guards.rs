@@ -37,7 +37,7 @@ fn a_plain_file_is_no_namespace() {
 }
 
 #[test]
-fn a_pipe_that_nobody_writes_to_does_not_hold_us() {
+fn a_pipe_without_a_writer_does_not_block() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let pipe = directory.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");

@@ -159,7 +159,7 @@ proptest! {
     }
 
     #[test]
-    fn spoilt_bytes_are_read_calmly(
+    fn damaged_bytes_are_read_without_a_panic(
         ruleset in random_ruleset(),
         spoils in vec((any::<prop::sample::Index>(), any::<u8>()), 1..40),
         end in any::<prop::sample::Index>(),
@@ -180,7 +180,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_bytes_are_read_calmly(bytes in vec(any::<u8>(), 0..2000)) {
+    fn any_bytes_are_read_without_a_panic(bytes in vec(any::<u8>(), 0..2000)) {
         let _ = decode::installed(&bytes);
     }
 }

@@ -82,7 +82,7 @@ fn reading_back_takes_less_than_five_milliseconds() {
     let mut nft = netns.nft();
     let ruleset = samples::everything();
     nft.commit(&encode::replace(&ruleset, &[])).expect("committed");
-    // other tests run beside this one: one quick reading of many is enough
+    // other tests run beside this one: one quick dump of many is enough
     let quick = (0..200).any(|_| {
         let start = Instant::now();
         let installed = nft.installed().expect("read back");

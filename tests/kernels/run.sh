@@ -34,7 +34,7 @@ not='--skip kernel::newest --skip kernel::neighbours --skip reading_back_takes_l
 case ${SELECTED:-all} in
     all)
         selected="$modules
-kernel:: contract::attachment contract::verbs traffic::document traffic::beside traffic::readings $not
+kernel:: contract::attachment contract::verbs traffic::document traffic::beside traffic::agreement $not
 --exact faults::kills::an_add_killed_anywhere_leaves_all_rules_or_none" ;;
     short)
         selected="$modules

@@ -1,5 +1,5 @@
 //! A pod that still has OSM's init container: its rules stand beside ours, as
-//! during a move from one to the other. The kernel asks both; whichever
+//! during a move from one to the other. Packets pass both; whichever
 //! translates first decides, and both translate alike.
 
 use super::configuration::Lists;

@@ -8,6 +8,7 @@
 //! configurations there are and how many connections each of them gets;
 //! `OSM_CNI_SEED` repeats a run.
 
+mod agreement;
 mod beside;
 mod configuration;
 mod differential;
@@ -19,7 +20,7 @@ mod ours;
 mod pod;
 mod proof;
 mod random;
-mod readings;
+mod unmoved;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -56,10 +56,9 @@ pub(super) fn iptables_text(rules: &Ruleset, family: Family) -> String {
     String::from_utf8(out).expect("text is UTF-8")
 }
 
-/// Puts a configuration into a pod through the plugin, after a DEL of what the
-/// last one left there.
+/// Puts a configuration into a pod without rules, through the plugin.
 pub(super) fn install(of: &Configuration, netns: &TestNetns) {
-    call("DEL", of, netns);
+    netns.nft_load("flush ruleset");
     call("ADD", of, netns);
 }
 

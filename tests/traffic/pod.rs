@@ -35,11 +35,13 @@ const WORLD_PORT: u16 = 9;
 
 /// How long a connection may take before the test is broken. Nothing is
 /// measured by it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The pod's addresses: eth0's, which `prevResult` names, then net1's.
 pub(super) const POD_IPV4: [Ipv4Addr; 2] =
     [Ipv4Addr::new(10, 77, 0, 2), Ipv4Addr::new(10, 78, 0, 2)];
+/// A second address of eth0, which `prevResult` does not name.
+pub(super) const SECONDARY: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
 /// The same for IPv6.
 pub(super) const POD_IPV6: [Ipv6Addr; 2] =
     [Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2), Ipv6Addr::new(0xfd78, 0, 0, 0, 0, 0, 0, 2)];
@@ -107,7 +109,8 @@ impl Pod {
         let links = format!(
             "link add eth0 type veth peer name pod0 netns {peer}\n\
              link add net1 type veth peer name pod1 netns {peer}\n\
-             addr add 10.77.0.2/24 dev eth0\naddr add fd77::2/64 dev eth0 nodad\n\
+             addr add 10.77.0.2/24 dev eth0\naddr add 10.77.0.3/24 dev eth0\n\
+             addr add fd77::2/64 dev eth0 nodad\n\
              addr add 10.78.0.2/24 dev net1\naddr add fd78::2/64 dev net1 nodad\n\
              link set eth0 up\nlink set net1 up\n"
         );
@@ -130,6 +133,10 @@ impl Pod {
         world.run(&["nft", "-f", "-"], &everything.concat());
         let listeners = [Listeners::start(&netns, &PORTS), Listeners::start(&world, &[WORLD_PORT])];
         Pod { _listeners: listeners, netns, world, last_source: AtomicU16::new(0) }
+    }
+
+    pub(super) fn world(&self) -> &TestNetns {
+        &self.world
     }
 
     pub(super) fn netns(&self) -> &TestNetns {
@@ -187,7 +194,9 @@ pub(super) fn interface(connection: &Connection) -> &'static str {
 /// Whether an address is the pod's own.
 pub(super) fn is_local(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => address.is_loopback() || POD_IPV4.contains(&address),
+        IpAddr::V4(address) => {
+            address.is_loopback() || POD_IPV4.contains(&address) || address == SECONDARY
+        }
         IpAddr::V6(address) => address.is_loopback() || POD_IPV6.contains(&address),
     }
 }
@@ -199,7 +208,7 @@ fn connect(connection: &Connection, source_port: u16) -> Answer {
         Err(Errno::ECONNREFUSED) => return Answer::Reset,
         Err(error) => panic!("connection {connection}: {error}"),
     };
-    stream.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a read timeout");
     let mut text = String::new();
     if let Err(error) = stream.read_to_string(&mut text) {
         panic!("connection {connection}, answer: {error}");
@@ -225,7 +234,7 @@ fn try_connect(connection: &Connection, source_port: u16) -> nix::Result<TcpStre
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, SockProtocol::Tcp);
     setfsuid(Uid::from_raw(0));
     let fd = fd?;
-    setsockopt(&fd, sockopt::SendTimeout, &TimeVal::seconds(PATIENCE.as_secs() as i64))?;
+    setsockopt(&fd, sockopt::SendTimeout, &TimeVal::seconds(TIMEOUT.as_secs() as i64))?;
     bind(fd.as_raw_fd(), &SockaddrStorage::from(SocketAddr::new(any, source_port)))?;
     nix::sys::socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(connection.to))?;
     Ok(TcpStream::from(fd))

@@ -4,7 +4,20 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::configuration::{Chains, Configuration, Ipv6, Lists, Proxy};
-use super::pod::{Connection, From, POD_IPV4, POD_IPV6, PORTS, interface, is_local};
+use super::pod::{Connection, From, POD_IPV4, POD_IPV6, PORTS, SECONDARY, interface, is_local};
+
+/// The pod's own addresses and prefixes, and the loopback network's.
+const OWN_RANGES: [&str; 9] = [
+    "10.77.0.2/32",
+    "10.77.0.3",
+    "10.77.0.0/24",
+    "10.78.0.2/16",
+    "127.0.0.1/32",
+    "127.0.0.0/8",
+    "fd77::2/128",
+    "fd77::/64",
+    "::1/128",
+];
 
 /// A small generator of pseudo-random numbers: SplitMix64.
 #[derive(Debug)]
@@ -99,6 +112,9 @@ impl Random {
 
     /// A range with host bits or without, now and then a bare address.
     fn range(&mut self) -> String {
+        if self.one_in(8) {
+            return self.pick(&OWN_RANGES).to_owned();
+        }
         let len = if self.one_in(30) { self.below(4) } else { 4 + self.below(29) };
         self.range_of(len)
     }
@@ -161,7 +177,7 @@ impl Random {
     fn connection(&mut self, of: &Configuration) -> Connection {
         if self.one_in(5) {
             let to = if self.one_in(2) {
-                self.pick(&POD_IPV4).into()
+                self.pick(&[POD_IPV4[0], POD_IPV4[1], SECONDARY]).into()
             } else {
                 self.pick(&POD_IPV6).into()
             };
@@ -211,7 +227,12 @@ impl Random {
         match self.below(16) {
             0 => Ipv4Addr::LOCALHOST.into(),
             1 => Ipv6Addr::LOCALHOST.into(),
-            2 => self.pick(&[IpAddr::from([127, 0, 0, 5]), POD_IPV4[0].into(), POD_IPV4[1].into()]),
+            2 => self.pick(&[
+                IpAddr::from([127, 0, 0, 5]),
+                POD_IPV4[0].into(),
+                POD_IPV4[1].into(),
+                SECONDARY.into(),
+            ]),
             3 => self.pick(&POD_IPV6).into(),
             4..10 if !ranges.is_empty() => {
                 let range = self.pick(&ranges);

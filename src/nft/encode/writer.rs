@@ -98,7 +98,7 @@ impl Writer {
     }
 
     /// Numbers the messages in their order. The kernel answers after the commit,
-    /// errors always, success only where it is asked to: so the last message's
+    /// errors always, success only where NLM_F_ACK is set: so the last message's
     /// answer tells that all went well, and the receive buffer can't overflow
     /// however long the batch is. With a generation the kernel refuses the batch
     /// if it is not the namespace's.
@@ -147,7 +147,7 @@ impl Writer {
 }
 
 /// Appends one of rustables' messages with another number, other flags and what
-/// `fill` appends. rustables asks for an answer to each of its messages.
+/// `fill` appends. rustables sets NLM_F_ACK on each of its messages.
 fn copy(
     bytes: &mut Vec<u8>,
     message: Option<Message<'_>>,
