@@ -28,5 +28,7 @@ RUN scripts/build.sh && install -m 0755 target/release/osm-cni /osm-cni
 
 FROM scratch
 COPY --from=build /osm-cni /osm-cni
+# The DaemonSet runs as root by its own word; everything else needs no user at all.
+USER 65532:65532
 ENTRYPOINT ["/osm-cni"]
 CMD ["--help"]

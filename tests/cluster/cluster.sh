@@ -82,10 +82,11 @@ END
     export KIND_EXPERIMENTAL_PROVIDER=podman
 }
 
-# inside COMMAND…: where the cluster's network is.
+# inside COMMAND…: where the cluster's network and its containers' mounts are.
 inside() {
     if [ "$provider" = podman ]; then
-        nsenter "--net=/run/netns/$name" -- "$@"
+        # shellcheck disable=SC2016
+        nsenter "--net=/run/netns/$name" "--mount=$run/ns/mount" -- sh -c 'cd "$1" && shift && exec "$@"' sh "$PWD" "$@"
     else
         "$@"
     fi
@@ -93,6 +94,13 @@ inside() {
 
 make_namespace() {
     [ -e "/run/netns/$name" ] || ip netns add "$name"
+    # podman's DNS server has one directory for the machine: a cluster of another
+    # checkout would be told of our names, and we of none.
+    mkdir -p "$run/ns" "$run/containers" /run/containers
+    mount --bind "$run/ns" "$run/ns"
+    mount --make-private "$run/ns"
+    touch "$run/ns/mount"
+    unshare "--mount=$run/ns/mount" --propagation private mount --bind "$run/containers" /run/containers
     ip -n "$name" link set lo up
     # Nodes find each other by the bridge; a default route that leads nowhere
     # lets programs choose a source address.
@@ -105,10 +113,16 @@ make_namespace() {
 down() {
     local status=0
     if [ "$provider" = podman ]; then
-        if [ -e "/run/netns/$name" ]; then
+        if [ -e "$run/ns/mount" ]; then
             inside podman rm --all --force --volumes >/dev/null 2>&1 || status=1
             inside podman volume prune --force >/dev/null || status=1
             inside podman network rm --force kind >/dev/null 2>&1 || true
+            # It ends with its last network, unless it was told nothing.
+            kill "$(cat "$run/containers/networks/aardvark-dns/aardvark.pid" 2>/dev/null)" 2>/dev/null || true
+            umount "$run/ns/mount" || status=1
+            umount "$run/ns" || status=1
+        fi
+        if [ -e "/run/netns/$name" ]; then
             ip netns delete "$name" || status=1
         fi
         # Images stay, for the next time.

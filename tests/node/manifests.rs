@@ -123,6 +123,13 @@ struct Patch {
 impl Patch {
     fn apply(&self, pod: &mut Value) {
         let containers = pod["spec"][&self.list].as_array_mut().expect("containers");
+        if self.op == "remove" {
+            // The validator is there already.
+            if containers.iter().any(|one| one["name"] == "osm-validate") {
+                containers.retain(|one| one["name"] != *self.container);
+            }
+            return;
+        }
         let Some(found) = containers.iter_mut().find(|one| one["name"] == *self.container) else {
             return;
         };
@@ -152,17 +159,19 @@ fn policy_patches() -> Vec<Patch> {
         // The guard is about the same container as the path.
         assert!(text.contains(&format!("exists(c, c.name == \"{container}\")")), "{text}");
         assert!(text.ends_with("] : []"), "{text}");
+        let op = between("op: \"", "\"");
+        let list = between("\"/spec/", "/\"");
+        if op == "remove" {
+            let guard = format!("{list}.exists(c, c.name == \"osm-validate\")");
+            assert!(text.contains(&guard), "{text}");
+            let (rest, value) = (String::new(), Value::Null);
+            patches.push(Patch { op, list, container, rest, value });
+            continue;
+        }
         let path = between("path: ", ", value:");
         let rest = path.rsplit_once("+ \"").map_or("", |(_, rest)| rest.trim_end_matches('"'));
-        let list = between("\"/spec/", "/\"");
-        let value = text.split_once("value: ").expect("a value").1;
-        patches.push(Patch {
-            op: between("op: \"", "\""),
-            list,
-            container,
-            rest: rest.to_owned(),
-            value: cel_object(value),
-        });
+        let value = cel_object(text.split_once("value: ").expect("a value").1);
+        patches.push(Patch { op, list, container, rest: rest.to_owned(), value });
     }
     patches
 }
@@ -190,6 +199,8 @@ fn kyverno_patches() -> Vec<Patch> {
     let policy = document("kyverno-policy.yaml", "ClusterPolicy");
     let mut patches = Vec::new();
     for rule in list(&policy["spec"]["rules"]) {
+        // A removal is guarded by the presence of the other.
+        let beside = &rule["preconditions"]["all"][0]["key"];
         for each in list(&rule["mutate"]["foreach"]) {
             let only = &each["preconditions"]["all"][0];
             assert_eq!(only["key"], "{{ element.name }}");
@@ -203,6 +214,7 @@ fn kyverno_patches() -> Vec<Patch> {
                     .strip_prefix("/spec/")
                     .expect("in the spec");
                 let (list, rest) = path.split_once("/INDEX").expect("an element");
+                assert!(operation["op"] != "remove" || beside == "osm-validate", "{rule}");
                 assert!(
                     each["list"]
                         .as_str()
@@ -225,7 +237,7 @@ fn kyverno_patches() -> Vec<Patch> {
 fn patched_pods_are_restricted_and_validated() {
     assert!(!offences(&injected()).is_empty(), "the sample would need no patch");
     for patches in [policy_patches(), kyverno_patches()] {
-        assert_eq!(patches.len(), 3);
+        assert_eq!(patches.len(), 4);
         let mut pod = injected();
         patches.iter().for_each(|patch| patch.apply(&mut pod));
         assert_eq!(offences(&pod), Vec::<String>::new());
@@ -241,6 +253,14 @@ fn patched_pods_are_restricted_and_validated() {
             injected()["spec"]["containers"][0],
             "the workload's own"
         );
+        let validator = &pod["spec"]["initContainers"][1];
+        assert_eq!(validator["terminationMessagePolicy"], "FallbackToLogsOnError");
+        // With a validator of its own the pod only loses osm-init.
+        let mut own = injected();
+        own["spec"]["initContainers"][0]["name"] = "osm-validate".into();
+        patches.iter().for_each(|patch| patch.apply(&mut own));
+        assert_eq!(list(&own["spec"]["initContainers"]).len(), 1);
+        assert_eq!(own["spec"]["initContainers"][0]["image"], "app");
         // Called again, it changes nothing.
         let once = pod.clone();
         patches.iter().for_each(|patch| patch.apply(&mut pod));
@@ -347,6 +367,12 @@ fn the_validator_and_the_sync_are_restricted() {
         }
     }
     assert_eq!(roles.len(), 2);
+    assert_eq!(
+        pod["spec"]["initContainers"][0]["terminationMessagePolicy"],
+        "FallbackToLogsOnError"
+    );
+    // Data here would be brought back by each `kubectl apply`.
+    assert_eq!(document("meshconfig-sync.yaml", "ConfigMap")["data"], Value::Null);
     assert!(!kinds("meshconfig-sync.yaml").iter().any(|kind| kind.starts_with("Cluster")));
 }
 
@@ -374,6 +400,23 @@ fn overlays_change_only_what_they_can_find() {
                 assert!(known(&volume["name"]), "{overlay}: {volume}");
             }
         }
+    }
+}
+
+#[test]
+fn an_uninstall_mounts_what_the_installation_mounted() {
+    for overlay in ["gke", "k3s", "microk8s", "openshift"] {
+        let paths = |file: &str| -> Vec<Value> {
+            let text = text(file);
+            let written = text.lines().filter_map(|line| line.trim().strip_prefix("path: /"));
+            written
+                .filter(|path| !path.contains("kubelet") && !path.starts_with("spec/"))
+                .map(Value::from)
+                .collect()
+        };
+        let there = paths(&format!("overlays/{overlay}/kustomization.yaml"));
+        assert!(!there.is_empty(), "{overlay}");
+        assert_eq!(paths(&format!("overlays/{overlay}/uninstall/kustomization.yaml")), there);
     }
 }
 

@@ -56,5 +56,15 @@ volumeMounts:
   - name: config
     mountPath: /etc/osm-cni
     readOnly: true
+  # What meshconfig-sync.yaml keeps, where it is used.
+  - name: mesh-config
+    mountPath: /etc/osm-cni/mesh
+    readOnly: true
+  # The settings' kubeletDir, at the same path. With another propagation it would
+  # keep the volumes of removed pods busy.
+  - name: kubelet
+    mountPath: {{ .platform.kubelet | default "/var/lib/kubelet" }}
+    mountPropagation: HostToContainer
+    readOnly: true
   {{- end }}
 {{- end -}}
