@@ -3,21 +3,17 @@
 //!
 //! Reads the kubelet's directory and today's configuration.
 
-use std::io::ErrorKind;
-use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::value::RawValue;
 
-use super::cache::{self, Cached, Config, Configuration};
-use super::host_root::HostRoot;
 use super::installed::InstalledPod;
 use super::outcome::Outcome;
 use crate::admit::admit;
 use crate::config::Settings;
 use crate::error_chain::ErrorChain;
-use crate::kubelet::{self, KubeletError, VolumeQuery, Volumes};
-use crate::pod::{Annotations, PodFacts};
+use crate::node::cache::{self, Cached, Config, Configuration};
+use crate::node::host_root::HostRoot;
 
 /// What is known.
 #[derive(Debug)]
@@ -56,7 +52,7 @@ impl Facts {
             Config::Unknown => (None, SettingsState::Unknown),
             Config::WithoutEntry => (None, SettingsState::NoEntry),
             Config::Entry(entry) => {
-                let now = cache::configuration(&pod.root);
+                let now = cache::configuration(&pod.root, Path::new(cache::CONFIGURATIONS));
                 (Some(entry), SettingsState::Entry { digest: entry.digest(), now })
             }
         };
@@ -89,29 +85,10 @@ fn annotations(cached: &Cached, prefixes: &[String]) -> Vec<(String, String)> {
 /// What these settings decide about the pod, with the volumes that the kubelet
 /// has mounted now.
 fn decide(settings: &Settings, cached: &Cached, root: &HostRoot) -> Outcome {
-    let annotations = match &cached.annotations {
-        None => Annotations::NotPassed,
-        Some(all) => Annotations::passed(all.iter().map(|(key, value)| (key.clone(), &**value))),
-    };
-    let pod = PodFacts::new(&cached.args, annotations, cached.addresses.clone());
-    match admit(settings, &pod, |query| volumes(root, query), None) {
+    let pod = cached.facts();
+    match admit(settings, &pod, |query| root.volumes(query), None) {
         Ok(admission) => Outcome::from(&admission.decision),
         Err(error) => Outcome::Failed(ErrorChain(&error).to_string()),
-    }
-}
-
-/// The volumes below the kubelet's directory, which is opened inside of the
-/// node's root.
-fn volumes(root: &HostRoot, query: &VolumeQuery<'_>) -> Result<Volumes, KubeletError> {
-    match root.open_directory(query.kubelet_dir) {
-        Ok(directory) => {
-            let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
-            kubelet::volumes(&VolumeQuery { kubelet_dir: &path, ..*query })
-        }
-        Err(error) => match error.kind() {
-            ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(Volumes::NoPodsDirectory),
-            _ => Err(KubeletError { path: query.kubelet_dir.to_owned(), source: error }),
-        },
     }
 }
 

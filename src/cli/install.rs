@@ -19,6 +19,21 @@ const CONFIG: Opt = Opt::file(
     "the settings: a settings object, a conflist with our entry, or a MeshConfig as kubectl \
      prints it in JSON (all defaults)",
 );
+const MESH_CONFIG: Opt = Opt::file(
+    "mesh-config",
+    "a MeshConfig beside the settings: its lists hold where the settings have none. Once for \
+     each mesh; a file that is not there counts as none",
+)
+.repeatable();
+const REPAIR: Opt = Opt::flag(
+    "repair",
+    "give rules to running pods that have a sidecar and none; it needs SYS_ADMIN, NET_ADMIN and \
+     the directory of the network namespaces",
+);
+pub(super) const CACHE_DIR: Opt =
+    Opt::directory("cache-dir", "libcni's cache, which names the pods (/var/lib/cni/results)");
+const AUDIT: Opt =
+    Opt::flag("audit", "with --check: exit 1 also if a pod of this node goes around the mesh");
 const MODE: Opt = Opt::word::<Mode>(
     "mode",
     "MODE",
@@ -42,7 +57,20 @@ pub(super) static VERB: Verb = Verb {
     operand: None,
     groups: &[Group {
         title: "",
-        options: &[BIN_DIR, CONF_DIR, CONFIG, MODE, CONF_NAME, METRICS, ONCE, CHECK],
+        options: &[
+            BIN_DIR,
+            CONF_DIR,
+            CONFIG,
+            MESH_CONFIG,
+            MODE,
+            CONF_NAME,
+            REPAIR,
+            CACHE_DIR,
+            METRICS,
+            ONCE,
+            CHECK,
+            AUDIT,
+        ],
     }],
     notes: "The primary is the first file by name that the runtime reads. Where it cannot be used, \
             nothing is written and the file is named: another one is never taken in its place. \
@@ -65,15 +93,30 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
         mode: given.word(&MODE)?.unwrap_or(defaults.mode),
         conf_name: conf_name(given)?.unwrap_or(defaults.conf_name),
         metrics: given.text(&METRICS)?.map(address).transpose()?,
+        cache_dir: given.path(&CACHE_DIR).unwrap_or(defaults.cache_dir),
+        repair: given.has(&REPAIR),
     };
     options.sources.config = given.path(&CONFIG);
+    options.sources.mesh_configs = given.paths(&MESH_CONFIG);
+    if given.has(&AUDIT) && !given.has(&CHECK) {
+        return Err(CliError::Usage("--audit needs --check".to_owned()));
+    }
+    if options.repair && (given.has(&ONCE) || given.has(&CHECK)) {
+        return Err(CliError::Usage("--repair excludes --once and --check".to_owned()));
+    }
     let report = match (given.has(&ONCE), given.has(&CHECK)) {
         (true, true) => {
             return Err(CliError::Usage("--once and --check exclude each other".to_owned()));
         }
         (false, false) => return reconcile::run(&options).map_err(failed),
         (true, false) => install::once(&options).map_err(failed)?,
-        (false, true) => install::check(&options).map_err(failed)?,
+        (false, true) => {
+            let report = install::check(&options).map_err(failed)?;
+            if given.has(&AUDIT) {
+                install::check_pods(&options).map_err(failed)?;
+            }
+            report
+        }
     };
     let warnings = report.warnings.iter().map(|warning| format!("settings: {warning}"));
     super::warn(&warnings.collect::<Vec<_>>());

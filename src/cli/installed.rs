@@ -11,12 +11,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
-use super::cache::{self, Cached, RESULTS};
-use super::host_root::HostRoot;
 use super::options::{self, Given, Operand, Opt};
 use crate::error_chain::ErrorChain;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Installed, NftError, NftSocket};
+use crate::node::cache::{self, Cached, RESULTS};
+use crate::node::host_root::HostRoot;
 
 const POD: Opt = Opt::text(
     "pod",
@@ -26,7 +26,7 @@ const POD: Opt = Opt::text(
 );
 const NETNS: Opt = Opt::file("netns", "the pod with this network namespace").placeholder("PATH");
 const PID: Opt = Opt::text("pid", "PID", "the pod that this process of the node is in");
-const HOST_ROOT: Opt = Opt::directory(
+pub(super) const HOST_ROOT: Opt = Opt::directory(
     "host-root",
     "where the node's root file system is mounted (/); all other paths are below it",
 );
@@ -158,16 +158,17 @@ fn find(root: &HostRoot, namespace: &str, name: &str) -> Result<(PathBuf, Cached
     let directory = root.shown(Path::new(RESULTS));
     let directory = directory.display();
     let is_meant = |cached: &Cached| cached.pod() == Some((namespace, name));
-    let mut all = cache::attachments(root, is_meant).map_err(|error| {
-        let hint = match error.kind() {
-            ErrorKind::PermissionDenied => "root on the node is needed",
-            ErrorKind::NotFound => {
-                "is this the node itself? In a debug container add --host-root /host"
-            }
-            _ => "--pid and --netns do not need it",
-        };
-        CliError::Failed(format!("cannot read libcni's cache {directory}: {error}; {hint}"))
-    })?;
+    let mut all =
+        cache::attachments(root, Path::new(cache::RESULTS), is_meant).map_err(|error| {
+            let hint = match error.kind() {
+                ErrorKind::PermissionDenied => "root on the node is needed",
+                ErrorKind::NotFound => {
+                    "is this the node itself? In a debug container add --host-root /host"
+                }
+                _ => "--pid and --netns do not need it",
+            };
+            CliError::Failed(format!("cannot read libcni's cache {directory}: {error}; {hint}"))
+        })?;
     if all.is_empty() {
         return Err(CliError::Failed(format!(
             "libcni's cache {directory} knows no pod {namespace}/{name}: is it on this node, and \
@@ -201,7 +202,7 @@ fn recognise(root: &HostRoot, path: &Path, installed: &Installed) -> Option<Cach
         Some(other) => Some(other) == this,
         None => owner.is_some_and(|owner| cached.owns(owner)),
     };
-    cache::attachments(root, is_meant).ok()?.into_iter().next()
+    cache::attachments(root, Path::new(cache::RESULTS), is_meant).ok()?.into_iter().next()
 }
 
 /// Why a namespace cannot be looked at, and what would help.

@@ -1,8 +1,7 @@
 //! The operator's command line: one file per verb. Results go to standard
 //! output, errors to standard error.
 
-mod base64;
-mod cache;
+mod audit;
 mod completion;
 mod conditions;
 mod connection;
@@ -10,7 +9,6 @@ mod describe;
 mod explain;
 mod facts;
 mod help;
-mod host_root;
 mod inspect;
 mod install;
 mod installed;
@@ -45,7 +43,7 @@ const MESSAGE_MAX: usize = 4000;
 
 /// All verbs, by the place where they are run.
 static SECTIONS: &[Section] = &[
-    Section { title: "On a node", verbs: &[&install::VERB, &uninstall::VERB] },
+    Section { title: "On a node", verbs: &[&install::VERB, &uninstall::VERB, &audit::VERB] },
     Section { title: "About pods", verbs: &[&inspect::VERB, &render::VERB, &explain::VERB] },
     Section { title: "In a pod", verbs: &[&validate::VERB, &wait::VERB] },
     Section { title: "For this system", verbs: &[&completion::VERB, &man::VERB] },
@@ -114,7 +112,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
 /// Reads a file of libcni's cache as `inspect` does: the pod's namespace and
 /// name, if it is an attachment that names one. For the fuzz target.
 pub fn attachment_of_cache(text: &str) -> Option<(String, String)> {
-    let cached = cache::Cached::parse(text)?;
+    let cached = crate::node::cache::Cached::parse(text)?;
     let (namespace, name) = cached.pod()?;
     Some((namespace.to_owned(), name.to_owned()))
 }

@@ -70,6 +70,15 @@ pub fn check(
     })
 }
 
+/// Compares only where redirected connections end. The lists and the owner may
+/// be those of other settings.
+///
+/// # Errors
+/// The first difference.
+pub fn redirection(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
+    compare(expected, found, outline)
+}
+
 /// The expected rules without the rule of `localProxyMode: PodIP` in a family
 /// that does not have it, where another family has it; none if that is not so.
 fn without_later_pod_ip(expected: &Ruleset, found: &Installed) -> Option<Ruleset> {

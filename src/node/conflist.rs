@@ -294,8 +294,10 @@ fn text_field(fields: &Fields<'_>, name: &str) -> Result<Option<String>, Broken>
 fn name(fields: &Fields<'_>) -> Result<String, Broken> {
     match text_field(fields, "name")? {
         None => Err(Broken::refused("has no network name")),
+        // Since libcni 1.3 the plugins of the folder of that name count, which is
+        // the configuration directory itself.
         Some(name) if name.is_empty() => {
-            Err(Broken::new("has an empty network name", Runtimes::Nameless))
+            Err(Broken::new("has an empty network name", Runtimes::Depends))
         }
         Some(name) => Ok(name),
     }

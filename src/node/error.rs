@@ -80,6 +80,9 @@ pub(crate) enum NodeError {
         "kubeletDir {path}: {reason}, so a pod's sidecar cannot be recognised by its volume: set kubeletDir to the directory that the kubelet's --root-dir names, and mount it", path = .path.display()
     )]
     Kubelet { path: PathBuf, reason: String },
+    /// `--check --audit`: pods with a sidecar and without rules.
+    #[error("{}; recreate these pods, or run osm-cni install --repair", .0.join("; "))]
+    Around(Vec<String>),
     #[error(
         "{dir}: nothing of ours, and no network configuration at all: name the directory that the runtime reads with --conf-dir", dir = .0.display()
     )]

@@ -9,15 +9,19 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::audit::{self, Scope, State};
 use super::binary::{self, Binary};
+use super::cache;
 use super::conflist::Network;
 use super::error::{NodeError, Obstacle};
 use super::files;
+use super::host_root::HostRoot;
 use super::name::{CILIUM, CONF_NAME, FileName};
 use super::plan::{self, Mode, Plan, Target};
 use super::replace;
 use super::settings::{Severity, Sources, Wanted};
 use super::snapshot::{OwnList, Snapshot};
+use crate::config::Settings;
 
 /// How often a directory that changes meanwhile is looked at again.
 const ATTEMPTS: u32 = 5;
@@ -37,6 +41,10 @@ pub(crate) struct Options {
     pub(crate) conf_name: String,
     /// Where metrics are served.
     pub(crate) metrics: Option<SocketAddr>,
+    /// libcni's cache.
+    pub(crate) cache_dir: PathBuf,
+    /// Whether pods around the mesh get their rules.
+    pub(crate) repair: bool,
 }
 
 impl Default for Options {
@@ -48,6 +56,8 @@ impl Default for Options {
             mode: Mode::Own,
             conf_name: CONF_NAME.to_owned(),
             metrics: None,
+            cache_dir: PathBuf::from(cache::RESULTS),
+            repair: false,
         }
     }
 }
@@ -116,6 +126,20 @@ pub(crate) fn check(options: &Options) -> Result<Report, NodeError> {
     Ok(report)
 }
 
+/// Whether no pod of the node goes around the mesh.
+///
+/// # Errors
+/// The pods that do, or why they cannot be looked at.
+pub(crate) fn check_pods(options: &Options) -> Result<(), NodeError> {
+    let wanted = options.sources.check(&options.sources.read())?;
+    let scope = options.scope(Some(wanted.settings));
+    let findings = audit::run(&scope)
+        .map_err(|error| NodeError::io("read libcni's cache", &options.cache_dir, error))?;
+    let around = findings.iter().filter(|finding| finding.state == State::Around);
+    let around: Vec<String> = around.map(ToString::to_string).collect();
+    if around.is_empty() { Ok(()) } else { Err(NodeError::Around(around)) }
+}
+
 /// What `--check` and `/readyz` say of a directory in which the entry can be
 /// put.
 pub(crate) fn verdict(
@@ -163,6 +187,12 @@ pub(crate) fn planned(
 }
 
 impl Options {
+    /// What an audit looks at.
+    pub(crate) fn scope(&self, settings: Option<Settings>) -> Scope {
+        let root = HostRoot::new(PathBuf::from("/"));
+        Scope { root, cache_dir: self.cache_dir.clone(), kubelet_dir: None, settings }
+    }
+
     pub(crate) fn own_list(&self, written: Option<Network>) -> OwnList {
         OwnList { name: FileName::from(self.conf_name.as_str()), written }
     }
@@ -174,7 +204,7 @@ fn report(options: &Options, wanted: &Wanted, plan: &Plan, changed: bool) -> Rep
         primary: plan.primary.clone(),
         file: plan.file.in_dir(&options.conf_dir),
         digest: wanted.digest.clone(),
-        warnings: wanted.notes.iter().chain(&wanted.warnings).cloned().collect(),
+        warnings: wanted.notes.iter().chain(&wanted.settings.warnings).cloned().collect(),
     }
 }
 

@@ -16,6 +16,9 @@ const BUCKETS: [u64; 10] =
 /// More label sets than all verbs, results and reasons give: whatever stands in
 /// the log, it cannot fill the memory.
 const MOST_SERIES: usize = 200;
+/// More lists than annotations have.
+const MOST_LISTS: usize = 16;
+
 /// Verb, result and reason of a call.
 type Labels = (String, String, String);
 
@@ -26,6 +29,11 @@ struct Numbers {
     /// What `--check` would say; `None` before the first look.
     verdict: Option<Result<String, String>>,
     settings_refused: bool,
+    /// Pods around the mesh; `None` before the first audit.
+    around: Option<usize>,
+    pods_repaired: u64,
+    /// Pods that took lists of their own out of redirection, by list.
+    exclusions: BTreeMap<String, u64>,
     changed_at: Option<SystemTime>,
     repairs: u64,
     digest: String,
@@ -77,6 +85,16 @@ impl Metrics {
         }
     }
 
+    /// How many pods go around the mesh.
+    pub(crate) fn around(&self, pods: usize) {
+        self.numbers().around = Some(pods);
+    }
+
+    /// A running pod got its rules.
+    pub(crate) fn pod_repaired(&self) {
+        self.numbers().pods_repaired += 1;
+    }
+
     /// Counts a line of the plugin's log, if it is a call's.
     pub(crate) fn line(&self, line: &str) {
         let Some(call) = CallRecord::parse(line) else { return };
@@ -87,6 +105,14 @@ impl Metrics {
             }
         };
         let numbers = &mut *self.numbers();
+        if call.verb == "ADD" && call.code.is_none() {
+            let lists = call.annotations.as_deref().unwrap_or_default().split(',');
+            for list in lists.filter(|list| !list.is_empty()).take(MOST_LISTS) {
+                if numbers.exclusions.len() < MOST_SERIES || numbers.exclusions.contains_key(list) {
+                    *numbers.exclusions.entry(list.to_owned()).or_default() += 1;
+                }
+            }
+        }
         let labels = (call.verb.clone(), result, reason);
         if numbers.calls.len() < MOST_SERIES || numbers.calls.contains_key(&labels) {
             *numbers.calls.entry(labels).or_default() += 1;
@@ -144,6 +170,24 @@ impl Metrics {
         let name = "osm_cni_settings_info";
         head(&mut text, name, "gauge", "The digest of the settings in force.");
         let _ = writeln!(text, "{name}{{digest=\"{}\"}} 1", label(&numbers.digest));
+        if let Some(around) = numbers.around {
+            let name = "osm_cni_pods_around_mesh";
+            head(&mut text, name, "gauge", "Pods with a sidecar whose traffic goes around it.");
+            let _ = writeln!(text, "{name} {around}");
+        }
+        let name = "osm_cni_pods_repaired_total";
+        head(
+            &mut text,
+            name,
+            "counter",
+            "Running pods that got their rules from install --repair.",
+        );
+        let _ = writeln!(text, "{name} {}", numbers.pods_repaired);
+        let name = "osm_cni_annotation_exclusions_total";
+        head(&mut text, name, "counter", "Pods whose annotations change what is redirected.");
+        for (list, count) in &numbers.exclusions {
+            let _ = writeln!(text, "{name}{{list=\"{}\"}} {count}", label(list));
+        }
         let name = "osm_cni_settings_refused";
         head(&mut text, name, "gauge", "1 if the settings' files are wrong and not in force.");
         let _ = writeln!(text, "{name} {}", u8::from(numbers.settings_refused));

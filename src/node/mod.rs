@@ -18,12 +18,20 @@
 //! | `report` | I/O: the lines of a running command |
 //! | `tail` | I/O: passes the plugin's log on |
 //! | `metrics`, `http` | the numbers, and I/O: their server |
+//! | `cache`, `host_root`, `base64` | I/O: libcni's cache, and the node's file system |
+//! | `audit`, `auditor` | which pods go around the mesh, and the installer's own look |
+//! | `repair` | I/O: rules for a running pod |
 
+pub(crate) mod audit;
+mod auditor;
 mod backoff;
+mod base64;
 mod binary;
+pub(crate) mod cache;
 pub mod conflist;
 mod error;
 mod files;
+pub(crate) mod host_root;
 mod http;
 pub(crate) mod install;
 mod metrics;
@@ -31,6 +39,7 @@ mod multus;
 mod name;
 mod plan;
 pub(crate) mod reconcile;
+mod repair;
 mod replace;
 mod report;
 mod settings;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::auditor::Auditor;
 use super::backoff::{Advice, Backoff, Pace};
 use super::binary::Binary;
 use super::conflist::{Kind, Network};
@@ -53,6 +54,8 @@ pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
     if !watch.has_inotify() {
         reconciler.reporter.problem("the kernel gives no inotify instance (fs.inotify.max_user_instances): looking every second instead");
     }
+    let auditor =
+        Auditor::start(options.scope(None), options.repair, Arc::clone(&metrics), output.clone());
     let log = tail::start(reconciler.log_file(), metrics, output.clone());
     let mut pace = Pace::new(Instant::now());
     let mut is_first = true;
@@ -68,6 +71,9 @@ pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
         };
         is_first = false;
         log.follow(reconciler.log_file());
+        if let Some(wanted) = &reconciler.wanted {
+            auditor.look(&wanted.settings);
+        }
         if watch.wait(next) == News::End {
             reconciler.reporter.info("ended by a signal: binary and configuration stay in place, osm-cni uninstall removes them");
             output.flush(LAST_LINES);
@@ -112,13 +118,14 @@ impl<'o> Reconciler<'o> {
     }
 
     fn log_file(&self) -> Option<PathBuf> {
-        self.wanted.as_ref().and_then(|wanted| wanted.log_file.clone())
+        self.wanted.as_ref().and_then(|wanted| wanted.settings.log.file.clone())
     }
 
     /// The directories whose changes concern us. That of a settings file is
     /// watched at its path and where its links lead.
     fn watched(&self) -> Vec<PathBuf> {
-        let mut dirs = vec![self.options.conf_dir.clone(), self.options.bin_dir.clone()];
+        let Options { conf_dir, bin_dir, cache_dir, .. } = self.options;
+        let mut dirs = vec![conf_dir.clone(), bin_dir.clone(), cache_dir.clone()];
         let Sources { config, mesh_configs } = &self.options.sources;
         for path in config.iter().chain(mesh_configs) {
             dirs.push(install::parent(path));
@@ -286,7 +293,7 @@ impl<'o> Reconciler<'o> {
                 for note in &wanted.notes {
                     self.reporter.info(note);
                 }
-                for warning in &wanted.warnings {
+                for warning in &wanted.settings.warnings {
                     self.reporter.problem(&format!("settings: {warning}"));
                 }
                 if let Some((error, _)) = wanted.kubelet_problem() {

@@ -11,8 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::error::NodeError;
 use super::files;
-use crate::config::Entry;
-use crate::config::source::{Document, SourceError};
+use crate::config::source::Document;
+use crate::config::{Entry, Settings, SourceError};
 use crate::error_chain::ErrorChain;
 
 /// The files that settings come from.
@@ -38,12 +38,10 @@ pub(crate) struct Wanted {
     pub(crate) entry: Map<String, Value>,
     /// Stands for the settings in log lines and metrics.
     pub(crate) digest: String,
-    /// The plugin's log file.
-    pub(crate) log_file: Option<PathBuf>,
+    /// The same, as the plugin reads it.
+    pub(crate) settings: Settings,
     /// The kubelet's directory, unless it is not looked at.
     pub(crate) kubelet: Option<Kubelet>,
-    /// What is odd in the settings.
-    pub(crate) warnings: Vec<String>,
     /// Which fields come from a MeshConfig.
     pub(crate) notes: Vec<String>,
 }
@@ -75,29 +73,64 @@ impl Sources {
     /// # Errors
     /// The file that is wrong, and what is wrong in it.
     pub(crate) fn check(&self, texts: &Texts) -> Result<Wanted, NodeError> {
-        let fail = |reason| NodeError::settings(self.config(), reason);
-        let config = texts.config.clone().transpose().map_err(fail)?;
-        let config = config.as_deref().map(|text| Document { name: "settings", text });
+        let fail = |path: &Path, reason| NodeError::settings(path, reason);
+        let config = texts.config.clone().transpose().map_err(|why| fail(self.config(), why))?;
         let mut mesh_configs = Vec::new();
         for (path, text) in self.mesh_configs.iter().zip(&texts.mesh_configs) {
-            // A MeshConfig that is not there yet is none.
-            let Some(text) = text else { continue };
-            let text = text.as_ref().map_err(|reason| NodeError::settings(path, reason.clone()))?;
-            mesh_configs.push((path.display().to_string(), text));
+            if let Some(text) = text {
+                let text = text.clone().map_err(|why| fail(path, why))?;
+                mesh_configs.push((path.display().to_string(), text));
+            }
         }
-        let documents: Vec<Document<'_>> =
-            mesh_configs.iter().map(|(name, text)| Document { name, text }).collect();
-        let entry = Entry::from_documents(config, &documents);
+        let name = self.config().display().to_string();
+        let entry = Entry::from_documents(
+            config.as_deref().map(|text| Document { name: &name, text }),
+            &documents(&mesh_configs),
+        );
+        let settings = |reason| fail(self.config(), reason);
         let entry = entry.map_err(|error| match error {
-            SourceError::In { name, source } if name == "settings" => {
-                fail(ErrorChain(&*source).to_string())
-            }
             SourceError::In { name, source } => {
-                NodeError::settings(Path::new(&name), ErrorChain(&*source).to_string())
+                fail(Path::new(&name), ErrorChain(&*source).to_string())
             }
-            other => fail(ErrorChain(&other).to_string()),
+            other => settings(ErrorChain(&other).to_string()),
         })?;
-        Wanted::new(&entry).map_err(fail)
+        let mut wanted = Wanted::new(&entry).map_err(settings)?;
+        wanted.notes = self.notes(config.as_deref(), &mesh_configs);
+        Ok(wanted)
+    }
+
+    /// Which fields come from a MeshConfig, and which MeshConfig is not there.
+    fn notes(&self, config: Option<&str>, mesh_configs: &[(String, String)]) -> Vec<String> {
+        let parts = |entry: Result<Entry, SourceError>| {
+            let entry = entry.map(|entry| entry.to_plugin_json()).unwrap_or_default();
+            fields(&entry)
+        };
+        let name = self.config().display().to_string();
+        let own =
+            parts(Entry::from_documents(config.map(|text| Document { name: &name, text }), &[]));
+        let mut notes = Vec::new();
+        for path in &self.mesh_configs {
+            let path = path.display().to_string();
+            let Some(given) = mesh_configs.iter().find(|(name, _)| *name == path) else {
+                notes.push(format!("{path}: no MeshConfig there, so nothing comes from one"));
+                continue;
+            };
+            let theirs =
+                parts(Entry::from_documents(None, &documents(std::slice::from_ref(given))));
+            let (kept, taken): (Vec<&str>, Vec<&str>) = theirs
+                .iter()
+                .map(String::as_str)
+                .partition(|field| own.iter().any(|it| it == field));
+            let list = |fields: &[&str]| match fields {
+                [] => "nothing".to_owned(),
+                fields => fields.join(", "),
+            };
+            notes.push(format!("{path} gives {}", list(&taken)));
+            if !kept.is_empty() {
+                notes.push(format!("{name} has its own {} beside {path}", list(&kept)));
+            }
+        }
+        notes
     }
 
     /// The file of `--config`, for messages.
@@ -112,7 +145,8 @@ impl Sources {
         let given = texts.config.as_ref().and_then(|text| text.as_ref().ok());
         let given = given.and_then(|text| Entry::from_config_text(text).ok()).filter(|entry| {
             // Where it is wrong which pods are the mesh's, the defaults tell.
-            entry.settings().selection.is_ok() && entry.settings().check().is_err()
+            let settings = entry.settings();
+            settings.selection.is_ok() && settings.check().is_err()
         });
         let entry = given.unwrap_or_else(|| {
             let reason = match error {
@@ -129,22 +163,21 @@ impl Sources {
 impl Wanted {
     fn new(entry: &Entry) -> Result<Self, String> {
         entry.settings().check().map_err(|error| error.to_string())?;
-        Ok(Wanted { warnings: entry.settings().warnings.clone(), ..Self::unchecked(entry) })
+        Ok(Self::unchecked(entry))
     }
 
     fn unchecked(entry: &Entry) -> Self {
-        let settings = entry.settings();
+        let settings = entry.settings().clone();
         let plugin_entry = entry.to_plugin_json();
         let is_set = plugin_entry.contains_key("kubeletDir");
         let selection = settings.selection.as_ref().ok();
         let selection = selection.filter(|selection| !selection.volumes().is_empty());
         Wanted {
             digest: entry.digest(),
-            log_file: settings.log.file.clone(),
             kubelet: selection.map(|it| Kubelet { dir: it.kubelet_dir.clone(), is_set }),
-            warnings: Vec::new(),
             notes: Vec::new(),
             entry: plugin_entry,
+            settings,
         }
     }
 
@@ -171,6 +204,19 @@ impl Wanted {
         let severity = if is_elsewhere { Severity::Warning } else { Severity::Failure };
         Some((NodeError::Kubelet { path: dir.clone(), reason }, severity))
     }
+}
+
+fn documents(texts: &[(String, String)]) -> Vec<Document<'_>> {
+    texts.iter().map(|(name, text)| Document { name, text }).collect()
+}
+
+/// The fields of `traffic` and `sidecar` in an entry, by their paths.
+fn fields(entry: &Map<String, Value>) -> Vec<String> {
+    let of = |part: &'static str| {
+        let fields = entry.get(part).and_then(Value::as_object);
+        fields.into_iter().flatten().map(move |(field, _)| format!("{part}.{field}"))
+    };
+    of("traffic").chain(of("sidecar")).collect()
 }
 
 /// Whether a problem makes `--check` fail.

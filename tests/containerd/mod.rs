@@ -2,6 +2,7 @@
 //! osm-cni, and Envoy as the sidecar. Only the kubelet is simulated: the tests
 //! make its calls.
 
+mod audit;
 mod crowd;
 mod daemonset;
 mod failure;

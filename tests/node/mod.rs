@@ -2,6 +2,7 @@
 //! directories of their own.
 #![expect(clippy::disallowed_methods, reason = "tests run programs and play other writers")]
 
+mod audit;
 mod clocks;
 mod directory;
 mod fights;
@@ -269,7 +270,7 @@ fn make_program(path: &Path) {
 }
 
 /// The answer to a GET of a path, or nothing if nobody answers.
-fn get(address: &str, path: &str) -> String {
+pub(crate) fn get(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
     let mut answer = String::new();
     if let Ok(mut stream) = std::net::TcpStream::connect(address) {

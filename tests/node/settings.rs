@@ -182,3 +182,52 @@ fn a_missing_binary_says_what_cri_o_does_then() {
     let error = node.check(&[]).expect_err("the binary is missing");
     assert!(error.contains("CRI-O") && error.contains("osm-cni"), "{error}");
 }
+
+/// A MeshConfig with these exclusions, as kubectl prints it.
+fn mesh_config(ports: &str) -> String {
+    format!(
+        r#"{{"apiVersion": "config.openservicemesh.io/v1alpha2", "kind": "MeshConfig", "metadata": {{"name": "osm-mesh-config"}}, "spec": {{"traffic": {{"outboundPortExclusionList": {ports}, "outboundIPRangeExclusionList": ["10.9.8.0/24"], "enableEgress": true}}, "sidecar": {{"localProxyMode": "Localhost", "logLevel": "error"}}}}}}"#
+    )
+}
+
+#[test]
+fn a_mesh_config_beside_the_settings_gives_what_they_do_not_have() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    fs::write(node.settings(), GOOD).expect("write");
+    let (settings, mesh) = (node.settings(), node.root.path().join("config/mesh.json"));
+    let args = [
+        "--config",
+        settings.to_str().expect("UTF-8"),
+        "--mesh-config",
+        mesh.to_str().expect("UTF-8"),
+    ];
+    // A ConfigMap that is not there yet.
+    let running = node.launch(&args);
+    wait_for("the settings alone", || node.check(&args).is_ok());
+    wait_for("the note", || node.log().contains("no MeshConfig there"));
+    let holds = |word: &str| node.read(OWN).is_some_and(|text| text.contains(word));
+    assert!(holds("1111") && !holds("10.9.8.0/24"));
+
+    fs::write(&mesh, mesh_config("[2222]")).expect("write");
+    wait_for("the MeshConfig", || holds("10.9.8.0/24"));
+    // The operator's settings win, field by field, and it says so.
+    assert!(holds("1111") && !holds("2222") && holds("osm-v1"));
+    wait_for("the notes", || {
+        let log = node.log();
+        log.contains("gives traffic.outboundIPRangeExclusionList")
+            && log.contains("has its own traffic.outboundPortExclusionList")
+    });
+    let output = node.run("install", &[&["--check"], &args[..]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("gives traffic.outboundIPRangeExclusionList"));
+
+    fs::write(&mesh, mesh_config("[70000]").replace("10.9.8.0/24", "10.9.8.0/99")).expect("write");
+    wait_for("the complaint", || node.log().contains("10.9.8.0/99"));
+    assert!(holds("10.9.8.0/24"), "the last good settings stay");
+    fs::write(node.settings(), "{}").expect("write");
+    fs::write(&mesh, mesh_config("[2222]")).expect("write");
+    wait_for("the lists of the mesh", || holds("2222") && !holds("1111"));
+    fs::write(&mesh, r#"{"traffic": {}}"#).expect("write");
+    wait_for("the complaint", || node.log().contains("mesh.json: not a MeshConfig"));
+    running.stop();
+}

@@ -12,13 +12,13 @@ fn entry() -> Map<String, Value> {
 
 #[test]
 fn what_go_refuses_is_refused_and_what_it_takes_is_said() {
-    use Runtimes::{Nameless, Refuse, Take};
+    use Runtimes::{Depends, Nameless, Refuse, Take};
     let table = [
         (Kind::List, "", Refuse),
         (Kind::List, "[]", Refuse),
         (Kind::List, r#"{"plugins": [{"type": "a"}]}"#, Refuse),
         (Kind::List, r#"{"name": 1, "plugins": [{"type": "a"}]}"#, Refuse),
-        (Kind::List, r#"{"name": "", "plugins": [{"type": "a"}]}"#, Nameless),
+        (Kind::List, r#"{"name": "", "plugins": [{"type": "a"}]}"#, Depends),
         (Kind::List, r#"{"name": "n"}"#, Refuse),
         (Kind::List, r#"{"name": "n", "plugins": []}"#, Refuse),
         (Kind::List, r#"{"name": "n", "plugins": [{}]}"#, Refuse),

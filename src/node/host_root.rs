@@ -7,12 +7,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read as _};
-use std::os::fd::OwnedFd;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::kubelet::{self, KubeletError, VolumeQuery, Volumes};
 use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2};
 
 /// Bytes of the largest file that is read.
@@ -23,11 +24,11 @@ const READ: OFlags =
 
 /// The root of the node's file system, seen from here.
 #[derive(Debug, Clone)]
-pub(super) struct HostRoot(PathBuf);
+pub(crate) struct HostRoot(PathBuf);
 
 impl HostRoot {
     /// The node's root is mounted at this directory.
-    pub(super) fn new(root: PathBuf) -> Self {
+    pub(crate) fn new(root: PathBuf) -> Self {
         HostRoot(root)
     }
 
@@ -36,7 +37,7 @@ impl HostRoot {
     }
 
     /// A path of the node as it is called here.
-    pub(super) fn shown(&self, of_node: &Path) -> PathBuf {
+    pub(crate) fn shown(&self, of_node: &Path) -> PathBuf {
         match of_node.strip_prefix("/") {
             Ok(below) if !self.is_ours() => self.0.join(below),
             _ => of_node.to_owned(),
@@ -44,7 +45,7 @@ impl HostRoot {
     }
 
     /// Opens a path of the node for reading.
-    pub(super) fn open(&self, of_node: &Path) -> io::Result<OwnedFd> {
+    pub(crate) fn open(&self, of_node: &Path) -> io::Result<OwnedFd> {
         self.open_with(of_node, READ)
     }
 
@@ -58,7 +59,7 @@ impl HostRoot {
 
     /// Opens a network namespace. That of a process (`/proc/PID/ns/net`) is a
     /// link of the kernel's own, which cannot be followed inside of a root.
-    pub(super) fn open_netns(&self, of_node: &Path) -> io::Result<OwnedFd> {
+    pub(crate) fn open_netns(&self, of_node: &Path) -> io::Result<OwnedFd> {
         let parts: Vec<_> = of_node.iter().filter_map(|part| part.to_str()).collect();
         let of_process = matches!(parts[..], ["/", "proc", _, "ns", "net"]);
         match of_node.parent() {
@@ -70,11 +71,26 @@ impl HostRoot {
         }
     }
 
+    /// The volumes of a pod. The kubelet's directory is opened inside of this
+    /// root.
+    pub(crate) fn volumes(&self, query: &VolumeQuery<'_>) -> Result<Volumes, KubeletError> {
+        match self.open_directory(query.kubelet_dir) {
+            Ok(directory) => {
+                let path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+                kubelet::volumes(&VolumeQuery { kubelet_dir: &path, ..*query })
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(Volumes::NoPodsDirectory),
+                _ => Err(KubeletError { path: query.kubelet_dir.to_owned(), source: error }),
+            },
+        }
+    }
+
     /// Reads a regular file.
     ///
     /// # Errors
     /// It is none, is too large, is no UTF-8, or cannot be read.
-    pub(super) fn read(&self, of_node: &Path) -> io::Result<(String, Option<SystemTime>)> {
+    pub(crate) fn read(&self, of_node: &Path) -> io::Result<(String, Option<SystemTime>)> {
         let file = File::from(self.open(of_node)?);
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -89,7 +105,7 @@ impl HostRoot {
     }
 
     /// The names in a directory, sorted by their bytes.
-    pub(super) fn list(&self, of_node: &Path) -> io::Result<Vec<OsString>> {
+    pub(crate) fn list(&self, of_node: &Path) -> io::Result<Vec<OsString>> {
         let directory = self.open_with(of_node, READ | OFlags::DIRECTORY)?;
         let mut names = Vec::new();
         for entry in Dir::read_from(&directory)? {
@@ -104,12 +120,12 @@ impl HostRoot {
     }
 
     /// Opens a directory of the node, for looking below it.
-    pub(super) fn open_directory(&self, of_node: &Path) -> io::Result<OwnedFd> {
+    pub(crate) fn open_directory(&self, of_node: &Path) -> io::Result<OwnedFd> {
         self.open_with(of_node, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC)
     }
 
     /// Whether there is anything at this path of the node.
-    pub(super) fn exists(&self, of_node: &Path) -> bool {
+    pub(crate) fn exists(&self, of_node: &Path) -> bool {
         self.open_with(of_node, OFlags::PATH).is_ok()
     }
 }

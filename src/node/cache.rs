@@ -15,39 +15,39 @@ use serde_json::value::RawValue;
 
 use super::base64;
 use super::host_root::HostRoot;
-use crate::config::{CAPABILITY, Entry};
-use crate::pod::PodAddresses;
+use crate::config::{CAPABILITY, Entry, Settings};
+use crate::pod::{Annotations, PodAddresses, PodFacts};
 use crate::ruleset::Owner;
 
 /// Where libcni keeps what it knows of attachments.
-pub(super) const RESULTS: &str = "/var/lib/cni/results";
+pub(crate) const RESULTS: &str = "/var/lib/cni/results";
 
 /// Where runtimes look for network configurations.
-const CONFIGURATIONS: &str = "/etc/cni/net.d";
+pub(crate) const CONFIGURATIONS: &str = "/etc/cni/net.d";
 
 /// What the cache keeps of one attachment.
 #[derive(Debug)]
-pub(super) struct Cached {
+pub(crate) struct Cached {
     /// The container's id.
-    pub(super) container: String,
+    pub(crate) container: String,
     /// The interface.
-    pub(super) interface: String,
+    pub(crate) interface: String,
     /// The network namespace, as the node sees it.
-    pub(super) netns: Option<PathBuf>,
+    pub(crate) netns: Option<PathBuf>,
     /// The pod's addresses.
-    pub(super) addresses: PodAddresses,
+    pub(crate) addresses: PodAddresses,
     /// The pairs of `CNI_ARGS`.
-    pub(super) args: BTreeMap<String, String>,
+    pub(crate) args: BTreeMap<String, String>,
     /// The pod's annotations; none if the runtime did not pass any.
-    pub(super) annotations: Option<BTreeMap<String, Box<RawValue>>>,
+    pub(crate) annotations: Option<BTreeMap<String, Box<RawValue>>>,
     /// The configuration of the ADD.
-    pub(super) config: Config,
+    pub(crate) config: Config,
     modified: Option<SystemTime>,
 }
 
 /// The configuration of an ADD.
 #[derive(Debug)]
-pub(super) enum Config {
+pub(crate) enum Config {
     /// The cache has none that can be read.
     Unknown,
     /// It has no entry of ours.
@@ -58,11 +58,13 @@ pub(super) enum Config {
 
 /// A configuration on the node that has our entry.
 #[derive(Debug)]
-pub(super) struct Configuration {
+pub(crate) struct Configuration {
     /// Where it is.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The digest of our entry's settings.
-    pub(super) digest: String,
+    pub(crate) digest: String,
+    /// The settings.
+    pub(crate) settings: Box<Settings>,
 }
 
 #[derive(Deserialize)]
@@ -87,13 +89,14 @@ struct RawCached {
 ///
 /// # Errors
 /// The directory cannot be read.
-pub(super) fn attachments(
+pub(crate) fn attachments(
     root: &HostRoot,
+    directory: &Path,
     is_meant: impl Fn(&Cached) -> bool,
 ) -> std::io::Result<Vec<Cached>> {
     let mut meant = Vec::new();
-    for name in root.list(Path::new(RESULTS))? {
-        let Ok((text, modified)) = root.read(&Path::new(RESULTS).join(name)) else { continue };
+    for name in root.list(directory)? {
+        let Ok((text, modified)) = root.read(&directory.join(name)) else { continue };
         let cached = Cached::parse(&text).map(|cached| Cached { modified, ..cached });
         meant.extend(cached.filter(&is_meant));
     }
@@ -102,8 +105,7 @@ pub(super) fn attachments(
 }
 
 /// The first configuration in the node's directory that has our entry.
-pub(super) fn configuration(root: &HostRoot) -> Option<Configuration> {
-    let directory = Path::new(CONFIGURATIONS);
+pub(crate) fn configuration(root: &HostRoot, directory: &Path) -> Option<Configuration> {
     root.list(directory).ok()?.into_iter().find_map(|name| {
         let path = directory.join(name);
         let extension = path.extension().and_then(|extension| extension.to_str());
@@ -111,8 +113,9 @@ pub(super) fn configuration(root: &HostRoot) -> Option<Configuration> {
             return None;
         }
         let (text, _) = root.read(&path).ok()?;
-        let digest = Entry::in_configuration(&text)?.digest();
-        Some(Configuration { path, digest })
+        let entry = Entry::in_configuration(&text)?;
+        let (digest, settings) = (entry.digest(), Box::new(entry.settings().clone()));
+        Some(Configuration { path, digest, settings })
     })
 }
 
@@ -128,7 +131,7 @@ impl Config {
     }
 
     /// Our entry, if there is one.
-    pub(super) fn entry(&self) -> Option<&Entry> {
+    pub(crate) fn entry(&self) -> Option<&Entry> {
         match self {
             Config::Entry(entry) => Some(entry),
             Config::Unknown | Config::WithoutEntry => None,
@@ -138,7 +141,7 @@ impl Config {
 
 impl Cached {
     /// Reads a file of the cache; none if it is of another form.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let raw: RawCached = serde_json::from_str(text).ok()?;
         let args: BTreeMap<_, _> = raw.cni_args.unwrap_or_default().into_iter().collect();
         let result = raw.result.as_deref();
@@ -161,13 +164,24 @@ impl Cached {
     }
 
     /// The pod's namespace and name.
-    pub(super) fn pod(&self) -> Option<(&str, &str)> {
+    pub(crate) fn pod(&self) -> Option<(&str, &str)> {
         let of = |key| self.args.get(key).map(String::as_str);
         of("K8S_POD_NAMESPACE").zip(of("K8S_POD_NAME"))
     }
 
+    /// What the runtime said about the pod.
+    pub(crate) fn facts(&self) -> PodFacts {
+        let annotations = match &self.annotations {
+            None => Annotations::NotPassed,
+            Some(all) => {
+                Annotations::passed(all.iter().map(|(key, value)| (key.clone(), &**value)))
+            }
+        };
+        PodFacts::new(&self.args, annotations, self.addresses.clone())
+    }
+
     /// Whether a table with this owner was made for this attachment.
-    pub(super) fn owns(&self, owner: &Owner) -> bool {
+    pub(crate) fn owns(&self, owner: &Owner) -> bool {
         let this = Owner::new(&self.container, &self.interface);
         !owner.container.is_empty() && this.same_attachment(owner)
     }
