@@ -19,7 +19,7 @@ test=("${demo[@]}" "${lint[@]}" "${fuzz[@]}" iptables containerd runc conntrack 
 kernels=("${test[@]}" binutils cpio kmod qemu-system-x86 xz-utils)
 # An image without Docker, and a cluster without it: podman's network in a namespace.
 image=("${build[@]}" podman runc)
-cluster=("${image[@]}" netavark aardvark-dns debootstrap iproute2 iptables nftables util-linux python3 python3-pip)
+cluster=("${image[@]}" busybox-static netavark aardvark-dns debootstrap iproute2 iptables nftables util-linux python3 python3-pip)
 # A Go of one's own comes from PyPI.
 command -v go >/dev/null || cluster+=(python3-venv)
 # Where Docker is, podman is not needed.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the images that the scenarios run, as archives for `kind load`: the image
-# under test, the test pods' program, and a real Envoy.
+# under test, the test pods' program, a kubectl, and a real Envoy.
 # Usage: tests/cluster/images.sh docker|podman DIRECTORY
 set -euo pipefail
 here=$(realpath "$(dirname "$0")")
@@ -32,6 +32,20 @@ go=$("$here/go.sh")
 printf 'FROM scratch\nCOPY pod /pod\nENTRYPOINT ["/pod"]\n' >"$context/Dockerfile"
 "$program" build --quiet --tag osm-cni-pod:1 "$context" >&2
 archive pod osm-cni-pod:1
+
+# The image that meshconfig-sync.yaml names: kubectl and a shell.
+if [ ! -e "$archives/kubectl.tar" ] || [ "$root/target/cluster/bin/kubernetes" -nt "$archives/kubectl.tar" ]; then
+    rm -rf "$context"
+    mkdir -p "$context/root/bin" "$context/root/tmp"
+    install "$root/target/cluster/bin/kubernetes" "$context/root/bin/kubectl"
+    install "$(command -v busybox)" "$context/root/bin/busybox"
+    for applet in sh sleep; do
+        ln -s busybox "$context/root/bin/$applet"
+    done
+    printf 'FROM scratch\nCOPY root /\nENV PATH=/bin\n' >"$context/Dockerfile"
+    "$program" build --quiet --tag kubectl:1.32 "$context" >&2
+    archive kubectl kubectl:1.32
+fi
 
 # Envoy does not change: once is enough.
 [ -e "$archives/envoy.tar" ] && exit
