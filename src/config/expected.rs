@@ -33,6 +33,8 @@ pub enum Expected {
     String,
     /// A string that is not empty.
     Text,
+    /// The name of a volume in a pod's specification.
+    Volume,
     /// An absolute path.
     Path,
     /// An absolute path, or an empty string.
@@ -71,6 +73,7 @@ impl fmt::Display for Expected {
             Expected::Object => "an object",
             Expected::String => "a string",
             Expected::Text => "a non-empty string",
+            Expected::Volume => "the name of a volume (lower-case letters, digits and -, at most 63)",
             Expected::Path => "an absolute path",
             Expected::OptionalPath => "an absolute path or \"\"",
             Expected::AnnotationPrefix => "an annotation prefix like openservicemesh.io",

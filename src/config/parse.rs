@@ -3,7 +3,7 @@
 //!
 //! Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use ipnetwork::IpNetwork;
@@ -54,7 +54,12 @@ pub(super) fn settings(
     let words: Vec<(&str, &'static Profile)> =
         profiles.iter().map(|profile| (profile.name, *profile)).collect();
     let meshes = root.field("mesh").some_of(&words);
-    let meshes = meshes.map(|meshes| meshes.unwrap_or_else(|| vec![profiles[0]]));
+    let mut meshes = meshes.map(|meshes| meshes.unwrap_or_else(|| vec![profiles[0]]));
+    if let Ok(meshes) = &mut meshes {
+        // Whoever names a mesh twice means it once.
+        let mut names = BTreeSet::new();
+        meshes.retain(|profile| names.insert(profile.name));
+    }
     // Where the mesh is not known, no control plane may be stopped.
     let control_planes = meshes.as_deref().unwrap_or(profiles);
     let excluded = root.field("excludedNamespaces").list(Scalar::text);
@@ -164,7 +169,7 @@ fn mesh(
     log_error: Option<&ConfigError>,
 ) -> Result<Mesh, ConfigError> {
     let prefix = layers.field("annotationPrefix").optional(Scalar::annotation_prefix)?;
-    let volumes = layers.field("sidecarVolumes").list(Scalar::text)?;
+    let volumes = layers.field("sidecarVolumes").list(Scalar::volume)?;
     Ok(Mesh {
         profile,
         annotation_prefix: prefix.unwrap_or_else(|| profile.annotation_prefix.to_owned()),

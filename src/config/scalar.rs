@@ -53,6 +53,13 @@ impl Scalar {
         }
     }
 
+    /// The name of a volume: a DNS label, as Kubernetes has it.
+    pub(super) fn volume(self) -> Result<String, Expected> {
+        let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let text = self.text().ok().filter(|text| text.len() <= 63 && text.bytes().all(fits));
+        text.ok_or(Expected::Volume)
+    }
+
     pub(super) fn path(self) -> Result<PathBuf, Expected> {
         let path = self.as_text().map(PathBuf::from);
         path.filter(|path| path.is_absolute()).ok_or(Expected::Path)

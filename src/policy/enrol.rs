@@ -4,6 +4,7 @@
 
 use super::{Enrolment, PolicyError, Reason, SidecarUnknown};
 use crate::config::{Mesh, PodExclusions, Selection};
+use crate::error_chain::ErrorChain;
 use crate::kubelet::{KubeletError, VolumeQuery, Volumes};
 use crate::pod::{Injection, PodFacts, Uid};
 
@@ -16,6 +17,7 @@ pub(super) enum Outcome<'s> {
 }
 
 /// A mesh, and what the pod's annotations say about it.
+#[derive(Clone, Copy)]
 struct Candidate<'s> {
     mesh: &'s Mesh,
     injection: Option<Injection>,
@@ -52,13 +54,38 @@ pub(super) fn enrol<'s>(
         candidates.push(Candidate { mesh, injection });
     }
     if candidates.iter().all(Candidate::is_out) {
-        return Ok(Outcome::NotEnrolled(Reason::Disabled));
+        return disabled(selection, &candidates, pod, volumes, warnings);
     }
     match sidecar(selection, pod, volumes)? {
-        Sidecar::Seen(mounted) => by_volume(selection, &candidates, &mounted),
+        Sidecar::Seen(mounted) => by_volume(selection, &candidates, pod, &mounted),
         Sidecar::Unseen(why) => {
             warnings.extend(why.as_ref().map(ToString::to_string));
             by_annotation(&candidates, pod, why)
+        }
+    }
+}
+
+/// The pod takes itself out of every mesh that is served. It may still have the
+/// sidecar of another mesh, whose annotations nobody here reads.
+fn disabled<'s>(
+    selection: &'s Selection,
+    candidates: &[Candidate<'s>],
+    pod: &PodFacts,
+    volumes: impl FnOnce(&VolumeQuery<'_>) -> Result<Volumes, KubeletError>,
+    warnings: &mut Vec<String>,
+) -> Result<Outcome<'s>, PolicyError> {
+    if selection.other_volumes.is_empty() {
+        return Ok(Outcome::NotEnrolled(Reason::Disabled));
+    }
+    match sidecar(selection, pod, volumes) {
+        Ok(Sidecar::Seen(mounted)) => by_volume(selection, candidates, pod, &mounted),
+        Ok(Sidecar::Unseen(_)) => Ok(Outcome::NotEnrolled(Reason::Disabled)),
+        Err(error) => {
+            warnings.push(format!(
+                "whether this pod has the sidecar of another mesh is not known: {}",
+                ErrorChain(&error)
+            ));
+            Ok(Outcome::NotEnrolled(Reason::Disabled))
         }
     }
 }
@@ -80,7 +107,10 @@ fn sidecar(
     let query = VolumeQuery { kubelet_dir: &selection.kubelet_dir, uid, names: &looked_for };
     Ok(match volumes(&query)? {
         Volumes::Mounted(mounted) => Sidecar::Seen(mounted),
-        Volumes::NoPod => Sidecar::Unseen(None),
+        Volumes::NoPod => {
+            let path = selection.kubelet_dir.join("pods").join(uid.as_str());
+            Sidecar::Unseen(Some(SidecarUnknown::NoPodDirectory(path)))
+        }
         Volumes::NoPodsDirectory => {
             let path = selection.kubelet_dir.join("pods");
             Sidecar::Unseen(Some(SidecarUnknown::NoPodsDirectory(path)))
@@ -92,6 +122,7 @@ fn sidecar(
 fn by_volume<'s>(
     selection: &Selection,
     candidates: &[Candidate<'s>],
+    pod: &PodFacts,
     mounted: &[String],
 ) -> Result<Outcome<'s>, PolicyError> {
     let mut found = Vec::new();
@@ -104,6 +135,14 @@ fn by_volume<'s>(
     let all = all.chain(others.map(|other| (other.profile.name, &other.volume)));
     let all: Vec<String> =
         all.map(|(mesh, volume)| format!("{mesh} (sidecar volume {volume})")).collect();
+    if found.is_empty() && others.is_none() {
+        // A mesh without sidecar volumes is not recognised by them.
+        let unlisted = |candidate: &&Candidate<'_>| candidate.mesh.sidecar_volumes.is_empty();
+        let unlisted: Vec<_> = candidates.iter().filter(unlisted).copied().collect();
+        if let enrolled @ Outcome::Enrolled { .. } = by_annotation(&unlisted, pod, None)? {
+            return Ok(enrolled);
+        }
+    }
     match (&found[..], others) {
         ([], None) if candidates.iter().any(Candidate::is_disabled) => {
             Ok(Outcome::NotEnrolled(Reason::Disabled))

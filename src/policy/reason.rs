@@ -22,7 +22,7 @@ pub enum Reason {
         /// Whether the annotation says enabled.
         enabled: bool,
     },
-    /// Neither annotation nor namespace asks for it.
+    /// Neither annotation nor namespace selects it.
     NotEnrolled,
     /// The same, where it could not be seen whether there is a sidecar.
     NotEnrolledUnseen(SidecarUnknown),
@@ -37,6 +37,8 @@ pub enum SidecarUnknown {
     InvalidUid,
     /// The kubelet keeps no pods there.
     NoPodsDirectory(PathBuf),
+    /// The kubelet keeps pods there, and not this one.
+    NoPodDirectory(PathBuf),
 }
 
 /// Why a pod is redirected.
@@ -63,6 +65,7 @@ impl Reason {
                 "no-pod-uid"
             }
             Reason::NotEnrolledUnseen(SidecarUnknown::NoPodsDirectory(_)) => "no-kubelet-dir",
+            Reason::NotEnrolledUnseen(SidecarUnknown::NoPodDirectory(_)) => "no-pod-dir",
         }
     }
 }
@@ -80,8 +83,7 @@ impl Enrolment {
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NOT_ENROLLED: &str =
-            "neither annotation sidecar-injection nor meshNamespaces asks for redirection";
+        const NOT_ENROLLED: &str = "neither annotation sidecar-injection nor meshNamespaces selects this pod for redirection";
         match self {
             Reason::NotKubernetes => f.write_str("not a Kubernetes pod"),
             Reason::ExcludedNamespace(name) => {
@@ -113,7 +115,7 @@ impl fmt::Display for SidecarUnknown {
                 "the runtime passed no K8S_POD_UID (containerd >= 1.5.3 and CRI-O pass it)",
             ),
             SidecarUnknown::InvalidUid => f.write_str("K8S_POD_UID is not a pod's uid"),
-            SidecarUnknown::NoPodsDirectory(path) => {
+            SidecarUnknown::NoPodsDirectory(path) | SidecarUnknown::NoPodDirectory(path) => {
                 write!(f, "{} is missing (setting kubeletDir)", path.display())
             }
         }

@@ -66,13 +66,13 @@ fn without_a_directory_of_the_pod_annotation_and_namespace_tell() {
     let meshed = json!({"meshNamespaces": ["demo"]});
     let all = json!({"meshNamespaces": ["*"]});
     for (settings, annotations, expected) in [
-        (json!({}), &[][..], "not-enrolled"),
+        (json!({}), &[][..], "no-pod-dir"),
         (json!({}), &[(INJECTION, "enabled")], "osm by annotation"),
         (json!({}), &[(INJECTION, "disabled")], "disabled"),
         (meshed.clone(), &[], "osm by mesh-namespace"),
         (all, &[], "osm by mesh-namespace"),
         (meshed, &[(INJECTION, "disabled")], "disabled"),
-        (json!({"meshNamespaces": ["other"]}), &[], "not-enrolled"),
+        (json!({"meshNamespaces": ["other"]}), &[], "no-pod-dir"),
     ] {
         assert_eq!(
             decided(settings.clone(), &pod(annotations), Volumes::NoPod),
@@ -90,6 +90,7 @@ fn what_could_not_be_seen_has_a_reason_and_a_warning_of_its_own() {
         (&no_uid, mounted(&[OSM_VOLUME]), "no-pod-uid", "passed no K8S_POD_UID"),
         (&odd_uid, mounted(&[OSM_VOLUME]), "no-pod-uid", "K8S_POD_UID is not a pod's uid"),
         (&pod(&[]), Volumes::NoPodsDirectory, "no-kubelet-dir", "/var/lib/kubelet/pods is missing"),
+        (&pod(&[]), Volumes::NoPod, "no-pod-dir", "/var/lib/kubelet/pods/0-1 is missing"),
     ] {
         let (found, warnings) = with_warnings(json!({}), pod, volumes);
         assert_eq!(found, reason);
@@ -101,6 +102,36 @@ fn what_could_not_be_seen_has_a_reason_and_a_warning_of_its_own() {
     let enrolled = PodFacts { uid: Uid::Missing, ..self::pod(&[(INJECTION, "enabled")]) };
     let (found, warnings) = with_warnings(json!({}), &enrolled, Volumes::NoPod);
     assert_eq!((found.as_str(), warnings.len()), ("osm by annotation", 1));
+}
+
+#[test]
+fn disabled_takes_a_pod_out_of_its_own_mesh_alone() {
+    let out = pod(&[(INJECTION, "disabled")]);
+    let error = decided(json!({}), &out, mounted(&[FSM_VOLUME]));
+    assert!(error.contains("which the setting mesh does not name"), "{error}");
+    assert_eq!(decided(json!({}), &out, mounted(&[])), "disabled");
+    assert_eq!(decided(json!({}), &out, Volumes::NoPod), "disabled");
+}
+
+#[test]
+fn a_mesh_without_sidecar_volumes_is_told_by_annotation_and_namespace() {
+    let fsm = json!({"sidecarVolumes": [], "meshNamespaces": ["demo"]});
+    let both = json!({"mesh": ["osm", "fsm"], "meshes": {"fsm": fsm}});
+    assert_eq!(decided(both.clone(), &pod(&[]), mounted(&[])), "fsm by mesh-namespace");
+    assert_eq!(decided(both, &pod(&[]), mounted(&[OSM_VOLUME])), "osm by sidecar-volume");
+}
+
+#[test]
+fn a_sidecar_volume_is_a_volume_name() {
+    let path = json!({"sidecarVolumes": ["kubernetes.io~secret/envoy"]});
+    let error = decided(path, &pod(&[]), mounted(&[]));
+    assert!(error.contains("sidecarVolumes[0]") && error.contains("name of a volume"), "{error}");
+}
+
+#[test]
+fn a_mesh_that_is_named_twice_is_one() {
+    let twice = json!({"mesh": ["osm", "osm"]});
+    assert_eq!(decided(twice, &pod(&[]), mounted(&[OSM_VOLUME])), "osm by sidecar-volume");
 }
 
 #[test]
