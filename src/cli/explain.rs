@@ -11,9 +11,10 @@ use super::facts::Facts;
 use super::inspect::{Format, OUTPUT};
 use super::installed::{self, InstalledOptions};
 use super::options::{Given, Group, Verb};
-use super::outcome::Outcome;
+use super::outcome::{self, Outcome};
 use super::paint::Paint;
 use super::pod_options::{self, PodOptions};
+use super::tables::ruleset_of;
 use super::{CliError, describe, json, wrap};
 use crate::admit::Decision;
 use crate::nft::Installed;
@@ -130,6 +131,12 @@ fn origin(path: &Path<'_>) -> Option<Provenance> {
     path.provenance().or_else(|| taken.filter_map(|step| step.provenance()).next_back())
 }
 
+/// The ruleset that is followed.
+fn ruleset(case: &Case) -> Option<&'static str> {
+    let chains = case.ruleset.tables.iter().flat_map(|table| &table.chains);
+    ruleset_of(chains.map(|chain| &*chain.name))
+}
+
 /// The conditions of the rules of the connection's family.
 fn conditions(case: &Case) -> Conditions<'_> {
     let family = Family::of(case.connection.destination.ip());
@@ -160,6 +167,10 @@ fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io
     }
     if let Some(outcome) = &case.outcome {
         field("pod", &format!("{outcome}{}", case.assumed), Paint::plain)?;
+    }
+    if let Some(name) = ruleset(case) {
+        let mesh = case.outcome.as_ref().and_then(Outcome::mesh);
+        field("ruleset", &outcome::ruleset(name, mesh), Paint::plain)?;
     }
     let style = if path.end == End::Reset { Paint::warn } else { Paint::strong };
     field("ends", &describe::end(path.end, case.connection.destination), style)?;
@@ -253,6 +264,7 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
     for (field, value) in Outcome::fields(case.outcome.as_ref()) {
         document[field] = value;
     }
+    document["ruleset"] = json!(ruleset(case));
     document
 }
 

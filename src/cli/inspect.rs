@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::facts::{Facts, SettingsState};
 use super::installed::{self, InstalledOptions, InstalledPod};
 use super::options::{Given, Group, Opt, Verb, Words};
-use super::outcome::Outcome;
+use super::outcome::{self, Outcome};
 use super::paint::Paint;
-use super::tables::{Counters, redirects};
+use super::tables::{Counters, redirects, ruleset_of};
 use super::wrap::fold;
 use super::{CliError, json, mermaid, table_text};
 use crate::nft::Installed;
@@ -80,6 +80,12 @@ fn is_redirected(installed: &Installed) -> bool {
     installed.tables.iter().any(redirects)
 }
 
+/// The ruleset that the pod has.
+fn ruleset(installed: &Installed) -> Option<&'static str> {
+    let chains = installed.tables.iter().flat_map(|table| &table.chains);
+    ruleset_of(chains.map(|chain| chain.name.as_str()))
+}
+
 fn document(pod: &InstalledPod, facts: &Facts) -> Value {
     let known = pod.cached.as_ref().map(|cached| {
         let annotations: BTreeMap<_, _> = facts.annotations.iter().cloned().collect();
@@ -99,6 +105,7 @@ fn document(pod: &InstalledPod, facts: &Facts) -> Value {
     for (field, value) in Outcome::fields(facts.outcome.as_ref()) {
         document[field] = value;
     }
+    document["ruleset"] = json!(ruleset(&pod.installed));
     document["settings"] = json!({
         "atAdd": at_add,
         "now": now.map(|now| &now.digest),
@@ -128,10 +135,14 @@ fn header(pod: &InstalledPod, facts: &Facts, paint: Paint, out: &mut impl Write)
     field("netns", &pod.path.to_string_lossy(), Paint::plain)?;
     if let Some(outcome) = &facts.outcome {
         let style = match outcome {
-            Outcome::Redirect(_) => Paint::good,
+            Outcome::Redirect { .. } => Paint::good,
             Outcome::Leave(_) | Outcome::Failed(_) => Paint::warn,
         };
         field("decision", &outcome.to_string(), style)?;
+    }
+    if let Some(name) = ruleset(&pod.installed) {
+        let mesh = facts.outcome.as_ref().and_then(Outcome::mesh);
+        field("ruleset", &outcome::ruleset(name, mesh), Paint::plain)?;
     }
     for (key, value) in &facts.annotations {
         field("annotation", &format!("{key}: {value}"), Paint::plain)?;
@@ -162,7 +173,7 @@ fn nothing(
     };
     writeln!(out, "\n{}", paint.warn(&fold(found, 0, 0)))?;
     let next = match (&facts.outcome, &facts.settings) {
-        (Some(Outcome::Redirect(_)), _) => {
+        (Some(Outcome::Redirect { .. }), _) => {
             "This pod should have rules. Either somebody removed them, or the sidecar came after \
              the pod's network was made. Delete the pod, so that it is recreated."
         }

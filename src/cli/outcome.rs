@@ -11,8 +11,13 @@ use crate::admit::Decision;
 /// A decision, for readers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is redirected, and why.
-    Redirect(Because),
+    /// It is redirected as one of this mesh, and why.
+    Redirect {
+        /// The mesh's name in the settings.
+        mesh: &'static str,
+        /// Why.
+        because: Because,
+    },
     /// It is left alone, and why.
     Leave(Because),
     /// No decision could be made: the error.
@@ -33,7 +38,10 @@ impl From<&Decision> for Outcome {
         match decision {
             Decision::Redirect(redirect) => {
                 let because = &redirect.because;
-                Outcome::Redirect(Because { reason: because.to_string(), word: because.word() })
+                Outcome::Redirect {
+                    mesh: redirect.mesh,
+                    because: Because { reason: because.to_string(), word: because.word() },
+                }
             }
             Decision::Leave(reason) => {
                 Outcome::Leave(Because { reason: reason.to_string(), word: reason.word() })
@@ -43,10 +51,18 @@ impl From<&Decision> for Outcome {
 }
 
 impl Outcome {
-    /// The fields `decision`, `reason` and `reasonWord` of a document.
-    pub(super) fn fields(outcome: Option<&Outcome>) -> [(&'static str, Value); 3] {
+    /// The mesh of a pod that is redirected.
+    pub(super) fn mesh(&self) -> Option<&'static str> {
+        match self {
+            Outcome::Redirect { mesh, .. } => Some(mesh),
+            Outcome::Leave(_) | Outcome::Failed(_) => None,
+        }
+    }
+
+    /// The fields `decision`, `reason`, `reasonWord` and `mesh` of a document.
+    pub(super) fn fields(outcome: Option<&Outcome>) -> [(&'static str, Value); 4] {
         let (decision, reason, word) = match outcome {
-            Some(Outcome::Redirect(because)) => {
+            Some(Outcome::Redirect { because, .. }) => {
                 (Some("redirect"), Some(&because.reason), Some(because.word))
             }
             Some(Outcome::Leave(because)) => {
@@ -55,14 +71,27 @@ impl Outcome {
             Some(Outcome::Failed(error)) => (Some("error"), Some(error), None),
             None => (None, None, None),
         };
-        [("decision", json!(decision)), ("reason", json!(reason)), ("reasonWord", json!(word))]
+        [
+            ("decision", json!(decision)),
+            ("reason", json!(reason)),
+            ("reasonWord", json!(word)),
+            ("mesh", json!(outcome.and_then(Outcome::mesh))),
+        ]
+    }
+}
+
+/// The ruleset that is in force, in words.
+pub(super) fn ruleset(name: &str, mesh: Option<&str>) -> String {
+    match mesh {
+        Some(mesh) => format!("{name} (mesh {mesh})"),
+        None => name.to_owned(),
     }
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Redirect(because) => write!(f, "redirected: {}", because.reason),
+            Outcome::Redirect { because, .. } => write!(f, "redirected: {}", because.reason),
             Outcome::Leave(because) => write!(f, "left alone: {}", because.reason),
             Outcome::Failed(error) => write!(f, "none: {error}"),
         }

@@ -1,4 +1,4 @@
-//! A pod that is only thought of: the options of `render` and `explain` that
+//! A planned pod: the options of `render` and `explain` that
 //! describe one, and what the policy decides about it.
 //!
 //! Reads the settings' file; nothing else.
@@ -8,13 +8,15 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
-use super::options::{self, Given, Opt};
+use super::options::{self, Given, Opt, Words};
 use crate::admit::{self, Decision};
+use crate::config::profile::{FSM, FSM_LAYOUT, OSM, OSM_V0, OSM_V1};
 use crate::config::source::Document;
-use crate::config::{Entry, Mesh, Settings};
+use crate::config::{Entry, Layout, Mesh, Profile, Settings};
 use crate::error_chain::ErrorChain;
 use crate::kubelet::{VolumeQuery, Volumes};
 use crate::pod::{Annotations, PodAddresses, PodFacts, PodUid, Uid};
+use crate::policy::PolicyError;
 
 const CONFIG: Opt = Opt::file(
     "config",
@@ -27,6 +29,18 @@ const MESH_CONFIG: Opt = Opt::file(
      come from it. May be given once for each mesh",
 )
 .repeatable();
+const RULESET: Opt = Opt::word::<&'static Layout>(
+    "ruleset",
+    "NAME",
+    "osm-v0, osm-v1 or fsm instead of the ruleset that the settings name or the MeshConfig's \
+     apiVersion stands for",
+);
+const MESH: Opt = Opt::word::<&'static Profile>(
+    "mesh",
+    "NAME",
+    "osm or fsm: whose sidecar the pod has, where the settings name several meshes (that of the \
+     annotations' prefix, else the first)",
+);
 const NAMESPACE: Opt = Opt::text("namespace", "NS", "the pod's namespace (default)");
 const ANNOTATION: Opt = Opt::text(
     "annotation",
@@ -45,13 +59,24 @@ const NO_SIDECAR: Opt = Opt::flag(
 
 /// The options that describe a planned pod.
 pub(super) const OPTIONS: &[Opt] =
-    &[CONFIG, MESH_CONFIG, NAMESPACE, ANNOTATION, POD_IP, NO_SIDECAR];
+    &[CONFIG, MESH_CONFIG, RULESET, MESH, NAMESPACE, ANNOTATION, POD_IP, NO_SIDECAR];
+
+impl Words for &'static Layout {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[(OSM_V0.name, &OSM_V0), (OSM_V1.name, &OSM_V1), (FSM_LAYOUT.name, &FSM_LAYOUT)];
+}
+
+impl Words for &'static Profile {
+    const WORDS: &'static [(&'static str, Self)] = &[(OSM.name, &OSM), (FSM.name, &FSM)];
+}
 
 /// A pod as the options describe it.
 #[derive(Debug)]
 pub(super) struct PodOptions {
     config: Option<PathBuf>,
     mesh_configs: Vec<PathBuf>,
+    ruleset: Option<&'static Layout>,
+    mesh: Option<&'static Profile>,
     namespace: String,
     annotations: Vec<(String, String)>,
     addresses: Vec<IpAddr>,
@@ -82,6 +107,8 @@ impl PodOptions {
         let mut pod = PodOptions {
             config: given.path(&CONFIG),
             mesh_configs: given.paths(&MESH_CONFIG),
+            ruleset: given.word(&RULESET)?,
+            mesh: given.word(&MESH)?,
             namespace: given.text(&NAMESPACE)?.unwrap_or("default").to_owned(),
             annotations: annotations.collect::<Result<_, _>>()?,
             addresses: Vec::new(),
@@ -113,15 +140,16 @@ impl PodOptions {
     pub(super) fn decide(&self) -> Result<Decided, CliError> {
         let entry = self.entry()?;
         let settings = entry.settings();
+        let mesh = self.mesh(settings)?;
         let pod = PodFacts {
             namespace: Some(self.namespace.clone()),
             uid: PodUid::new("pod").map_or(Uid::Missing, Uid::Valid),
-            annotations: self.annotations(settings),
+            annotations: self.annotations(mesh),
             addresses: PodAddresses::new(self.addresses.clone()),
         };
-        let volumes = |_: &VolumeQuery<'_>| Ok(Volumes::Mounted(self.volumes(settings)));
+        let volumes = |_: &VolumeQuery<'_>| Ok(Volumes::Mounted(self.volumes(mesh)));
         let admission = admit::admit(settings, &pod, volumes, None)
-            .map_err(|error| CliError::Failed(ErrorChain(&error).to_string()))?;
+            .map_err(|error| CliError::Failed(failure(&error)))?;
         let warnings = [&settings.warnings[..], &admission.warnings].concat();
         Ok(Decided { decision: admission.decision, warnings })
     }
@@ -135,14 +163,37 @@ impl PodOptions {
             Document { name, text }
         }
         let documents: Vec<_> = mesh_configs.iter().map(document).collect();
-        Entry::from_documents(config.as_ref().map(document), &documents)
-            .map_err(|error| CliError::Failed(ErrorChain(&error).to_string()))
+        let entry = Entry::from_documents(config.as_ref().map(document), &documents)
+            .map_err(|error| CliError::Failed(ErrorChain(&error).to_string()))?;
+        Ok(match self.ruleset {
+            Some(layout) => entry.with_ruleset(layout),
+            None => entry,
+        })
     }
 
-    /// A key without a slash gets the mesh's prefix. Where that is wrong itself,
-    /// the decision says so.
-    fn annotations(&self, settings: &Settings) -> Annotations {
-        let whole = |key: &str| match first_mesh(settings) {
+    /// The mesh whose sidecar the pod has; none where the settings of the meshes
+    /// are wrong, which the decision says.
+    fn mesh<'s>(&self, settings: &'s Settings) -> Result<Option<&'s Mesh>, CliError> {
+        let Ok(selection) = &settings.selection else { return Ok(None) };
+        let meshes = &selection.meshes;
+        let Some(profile) = self.mesh else {
+            let has_prefix = |mesh: &&Mesh| {
+                let prefix = format!("{}/", mesh.annotation_prefix);
+                self.annotations.iter().any(|(key, _)| key.starts_with(&prefix))
+            };
+            return Ok(meshes.iter().find(has_prefix).or(meshes.first()));
+        };
+        let mesh = meshes.iter().find(|mesh| mesh.profile == profile);
+        let unnamed = || {
+            let form = "a mesh that the setting mesh names";
+            options::wrong_value(&MESH, profile.name, form)
+        };
+        mesh.map(Some).ok_or_else(unnamed)
+    }
+
+    /// A key without a slash gets the mesh's prefix.
+    fn annotations(&self, mesh: Option<&Mesh>) -> Annotations {
+        let whole = |key: &str| match mesh {
             Some(mesh) if !key.contains('/') => format!("{}/{key}", mesh.annotation_prefix),
             _ => key.to_owned(),
         };
@@ -151,15 +202,21 @@ impl PodOptions {
     }
 
     /// What the kubelet would have mounted.
-    fn volumes(&self, settings: &Settings) -> Vec<String> {
-        let names = first_mesh(settings).map(|mesh| mesh.sidecar_volumes.iter());
+    fn volumes(&self, mesh: Option<&Mesh>) -> Vec<String> {
+        let names = mesh.map(|mesh| mesh.sidecar_volumes.iter());
         names.into_iter().flatten().take(usize::from(self.sidecar)).cloned().collect()
     }
 }
 
-/// The mesh that the pod is one of.
-fn first_mesh(settings: &Settings) -> Option<&Mesh> {
-    settings.selection.as_ref().ok().and_then(|selection| selection.meshes.first())
+/// Why there is no decision; a planned pod's addresses come from an option.
+fn failure(error: &PolicyError) -> String {
+    match error {
+        PolicyError::NoPodAddress(family) => format!(
+            "sidecar.localProxyMode is PodIP, which needs the pod's {family} address: give it \
+             with --pod-ip"
+        ),
+        error => ErrorChain(error).to_string(),
+    }
 }
 
 fn read(path: &Path) -> Result<String, CliError> {

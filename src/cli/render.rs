@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::options::{Given, Group, Opt, Verb, Words};
-use super::outcome::{Because, Outcome};
+use super::outcome::{self, Because, Outcome};
 use super::pod_options::{self, Decided, PodOptions};
 use super::tables::{self, Counters};
 use super::{CliError, json, mermaid};
@@ -67,17 +67,22 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
     let Decided { decision, warnings } = pod.decide()?;
     super::warn(&warnings);
     let outcome = Outcome::from(&decision);
-    let mut ruleset = match &decision {
-        Decision::Redirect(redirect) => redirect.ruleset.clone(),
-        Decision::Leave(_) => Ruleset::default(),
+    let (name, mut ruleset) = match decision {
+        Decision::Redirect(redirect) => (Some(redirect.layout.name), redirect.ruleset),
+        Decision::Leave(_) => (None, Ruleset::default()),
     };
     ruleset.tables.retain(|table| family.is_none_or(|family| table.family == family));
+    let comment = name.map(|name| outcome::ruleset(name, outcome.mesh()));
+    if let (Format::Nft | Format::Iptables, Some(comment)) = (format, comment) {
+        writeln!(out, "# ruleset {comment}")?;
+    }
     match (format, &outcome) {
         (Format::Json, _) => {
             let mut document = json!({});
             for (field, value) in Outcome::fields(Some(&outcome)) {
                 document[field] = value;
             }
+            document["ruleset"] = json!(name);
             document["warnings"] = json!(warnings);
             document["tables"] = json::tables(&tables::planned(&ruleset).tables, Counters::Hidden);
             json::print(&document, out)

@@ -3,6 +3,7 @@
 //!
 //! Pure.
 
+use crate::config::profile::LAYOUTS;
 use crate::nft::{Installed, InstalledChain, InstalledRule, InstalledTable, Place, Reading, reach};
 use crate::ruleset::{Chain, HookPoint, Owner, Rule, Ruleset, Table, Verdict};
 
@@ -53,6 +54,13 @@ pub(super) fn in_order(table: &InstalledTable) -> Vec<&InstalledChain> {
     let mut chains: Vec<_> = table.chains.iter().collect();
     chains.sort_by_key(|chain| place(chain).unwrap_or(usize::MAX));
     chains
+}
+
+/// The ruleset that has chains of these names; none if no ruleset has.
+pub(super) fn ruleset_of<'a>(chains: impl IntoIterator<Item = &'a str>) -> Option<&'static str> {
+    let mut chains = chains.into_iter();
+    let of = |chain: &str| LAYOUTS.iter().find(|layout| layout.chains.outbound == chain);
+    chains.find_map(of).map(|layout| layout.name)
 }
 
 /// Whether any connection can be redirected or refused. A table without chains,

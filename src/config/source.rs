@@ -175,6 +175,17 @@ impl Entry {
         Entry { fields, settings }
     }
 
+    /// The same entry with this ruleset, for each of its meshes.
+    pub fn with_ruleset(mut self, layout: &Layout) -> Self {
+        let meshes = self.fields.get_mut("meshes").and_then(Value::as_object_mut);
+        let meshes = meshes.into_iter().flat_map(|meshes| meshes.values_mut());
+        for mesh in meshes.filter_map(Value::as_object_mut) {
+            mesh.remove("ruleset");
+        }
+        self.fields.insert("ruleset".to_owned(), json!(layout.name));
+        Entry::new(self.fields)
+    }
+
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -161,6 +161,7 @@ fn the_text_marks_the_rules_on_the_way_and_the_one_that_decides() {
 connection  outbound to 1.1.1.1:443, by uid 7, out by eth1
 pod         redirected: sidecar volume envoy-bootstrap-config-volume is mounted
             (as is assumed without --no-sidecar)
+ruleset     osm-v0 (mesh osm)
 ends        directly to 1.1.1.1:443, not through the proxy
 because     its address is excluded, outbound ranges: mesh config
 decided by  rule 2 of PROXY_OUTPUT

@@ -5,8 +5,10 @@ mod explain;
 mod hostile;
 mod inspect;
 mod manners;
+mod meshes;
 pub(crate) mod node;
 mod render;
+mod schemas;
 mod validate;
 mod wait;
 

@@ -1,0 +1,56 @@
+//! What is printed for programs is as the schemas in `conf/` say.
+
+use serde_json::{Value, json};
+
+use super::{argument, osm_cni_line, settings};
+use crate::support::schema::problems;
+
+fn schema(name: &str) -> Value {
+    let path = format!("conf/{name}.schema.json");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let schema: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+    assert!(schema["$id"].as_str().is_some_and(|id| id.starts_with("urn:osm-cni:schema:")));
+    schema
+}
+
+#[test]
+fn render_and_explain_print_what_their_schemas_say() {
+    let (render, explain) = (schema("render"), schema("explain"));
+    let lists = json!({
+        "outboundIPRangeExclusionList": ["1.1.1.1/32", "2001:db8::/32"],
+        "outboundPortExclusionList": [6379, "8000-8010"],
+        "outboundUIDExclusionList": [0, 1337],
+        "networkInterfaceExclusionList": ["net1", "tap+"],
+    });
+    for settings_of_mesh in [
+        json!({}),
+        json!({"ruleset": "osm-v1", "ipv6": "redirect", "traffic": lists}),
+        json!({"ruleset": "fsm", "ipv6": "reject", "traffic": lists, "excludedNamespaces": ["x"]}),
+        json!({"sidecar": {"localProxyMode": "PodIP"}, "unknown": 1}),
+    ] {
+        let file = settings(&settings_of_mesh);
+        let config = format!("--config {} --pod-ip 10.0.0.7", argument(file.path()));
+        for pod in ["", "--no-sidecar", "--namespace x", "--annotation sidecar-injection=no"] {
+            let json = |line: String| -> Value {
+                let run = osm_cni_line(&line);
+                assert_eq!(run.status, Some(0), "{line}: {run:?}");
+                serde_json::from_str(&run.stdout).expect("JSON")
+            };
+            let rendered = json(format!("render -o json {config} {pod}"));
+            assert_eq!(problems(&render, &rendered), [""; 0], "{rendered}");
+            for connection in [
+                "--direction outbound --dst 1.1.1.1:443",
+                "--direction outbound --dst 10.9.9.9:8005 --uid 1500",
+                "--direction outbound --dst [2001:db9::1]:80",
+                "--direction outbound --dst 127.0.0.1:80 --uid 1500",
+                "--direction inbound --dst 10.0.0.7:80",
+            ] {
+                let explained = json(format!("explain -o json {connection} {config} {pod}"));
+                assert_eq!(problems(&explain, &explained), [""; 0], "{explained}");
+            }
+        }
+    }
+    // The check itself can say no.
+    let wrong = json!({"decision": "redirected: x", "tables": {}});
+    assert!(problems(&render, &wrong).len() > 2);
+}
