@@ -89,7 +89,7 @@ impl Configuration {
                 Chains::Fsm => "fsm",
             },
             "traffic": {
-                "outboundIPRangeExclusionList": self.mesh.outbound_ranges,
+                "outboundIPRangeExclusionList": first_two_in_one(&self.mesh.outbound_ranges),
                 "outboundIPRangeInclusionList": self.mesh.included_ranges,
                 "outboundPortExclusionList": ports_json(&self.mesh.outbound_ports),
                 "inboundPortExclusionList": ports_json(&self.mesh.inbound_ports),
@@ -146,6 +146,16 @@ impl Configuration {
         let result = json!({"cniVersion": "1.0.0", "interfaces": interfaces, "ips": ips});
         conf["prevResult"] = result;
         conf
+    }
+}
+
+/// OSM takes a list in one item for several items.
+fn first_two_in_one(items: &[String]) -> Vec<String> {
+    match items {
+        [first, second, rest @ ..] => {
+            [format!(" {first},{second} ")].into_iter().chain(rest.iter().cloned()).collect()
+        }
+        _ => items.to_vec(),
     }
 }
 

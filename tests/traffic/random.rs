@@ -58,13 +58,22 @@ impl Random {
     /// A configuration with every setting at random.
     pub(super) fn configuration(&mut self) -> Configuration {
         let interfaces = if self.one_in(2) { self.some(2, Self::interface) } else { Vec::new() };
-        let mesh = Lists { interfaces, ..self.lists() };
-        let pod = self.lists();
+        let mut mesh = Lists { interfaces, ..self.lists() };
+        let mut pod = self.lists();
+        let ipv6 = self.pick(&[Ipv6::Bypass, Ipv6::Redirect, Ipv6::Redirect, Ipv6::Reject]);
+        if ipv6 == Ipv6::Bypass {
+            // iptables takes it for 0.0.0.0/0, and we refuse it
+            let allowed = |range: &String| !(range.contains(':') && range.ends_with("/0"));
+            for lists in [&mut mesh, &mut pod] {
+                lists.outbound_ranges.retain(allowed);
+                lists.included_ranges.retain(allowed);
+            }
+        }
         Configuration {
             chains: self.pick(&[Chains::OsmV0, Chains::OsmV0, Chains::OsmV1, Chains::Fsm]),
             pod_ip: self.one_in(3),
             ipv6_in_result: !self.one_in(4),
-            ipv6: self.pick(&[Ipv6::Bypass, Ipv6::Redirect, Ipv6::Redirect, Ipv6::Reject]),
+            ipv6,
             proxy: Proxy {
                 uid: self.pick(&[1500, 1500, 1337]),
                 outbound_port: self.pick(&[15001, 15001, 15101]),
@@ -107,7 +116,7 @@ impl Random {
 
     fn interface(&mut self) -> String {
         let names = ["eth0", "net1", "lo", "eth", "wlan0", "eth+", "e+", "net1+", "l+", "net+"];
-        if self.one_in(20) { "+".to_owned() } else { self.pick(&names).to_owned() }
+        self.pick(&names).to_owned()
     }
 
     /// A range with host bits or without, now and then a bare address.
