@@ -265,7 +265,21 @@ fn elements(set: &Set, other: &Set) -> Result<(), DifferenceKind> {
 
 /// Whether the base chains lead to wherever the expected ones do, by whatever
 /// chains and names.
+///
+/// What no release made is a difference, since it may change every way: a flag
+/// such as `dormant`, or a rule whose verdict this program does not know, such
+/// as `goto`.
 fn outline(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
+    if let Some(object) = found.foreign.first() {
+        return Err(DifferenceKind::ObjectForeign(object.clone()));
+    }
+    let rules = found.chains.iter().flat_map(|chain| &chain.rules);
+    let unknown =
+        |rule: &&InstalledRule| matches!(rule.reading, Reading::Foreign { verdict: None, .. });
+    if let Some(rule) = rules.filter(unknown).next() {
+        let text = found_text(rule, found.family);
+        return Err(DifferenceKind::ObjectForeign(format!("rule {text}")));
+    }
     let inbound = reach::expected(expected, HookPoint::Prerouting);
     let mut outbound = reach::expected(expected, HookPoint::Output);
     // osm-v1 also leads some of what the pod sends to the inbound port

@@ -496,11 +496,14 @@ fn a_volume_is_looked_up_by_its_name_alone() {
     let kubelet = kubelet("uid-web-1", &[volume, "kubernetes.io~secret/other/inner"]);
     let mut conf = with_kubelet(conf("1.0.0"), &kubelet);
     let netns = TestNetns::new();
-    for name in [".", "..", "other/inner", "../kubernetes.io~secret", "missing"] {
+    for name in [".", "..", "other/inner", "../kubernetes.io~secret"] {
         conf["sidecarVolumes"] = json!([name]);
-        call("ADD", &netns, &conf).ok();
-        assert_eq!(listing(&netns), "", "{name}");
+        let msg = call("ADD", &netns, &conf).error(7);
+        assert!(msg.contains("is not the name of a volume"), "{msg}");
     }
+    conf["sidecarVolumes"] = json!(["missing"]);
+    call("ADD", &netns, &conf).ok();
+    assert_eq!(listing(&netns), "");
     conf["sidecarVolumes"] = json!(["missing", "other"]);
     call("ADD", &netns, &conf).ok();
     assert!(listing(&netns).contains("table ip osm"), "the second of two names is there");
