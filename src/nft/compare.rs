@@ -273,10 +273,10 @@ fn outline(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKin
     if let Some(object) = found.foreign.first() {
         return Err(DifferenceKind::ObjectForeign(object.clone()));
     }
-    let rules = found.chains.iter().flat_map(|chain| &chain.rules);
+    let mut rules = found.chains.iter().flat_map(|chain| &chain.rules);
     let unknown =
         |rule: &&InstalledRule| matches!(rule.reading, Reading::Foreign { verdict: None, .. });
-    if let Some(rule) = rules.filter(unknown).next() {
+    if let Some(rule) = rules.find(unknown) {
         let text = found_text(rule, found.family);
         return Err(DifferenceKind::ObjectForeign(format!("rule {text}")));
     }
