@@ -23,9 +23,13 @@ fn read(text: &str) {
     let Ok(all) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else { return };
     let annotations = Annotations::passed(all);
     let _ = annotations.list_keys(PREFIX);
-    for error in [annotations.injection(PREFIX).err(), annotations.lists(PREFIX, Ipv6Mode::Bypass).err()] {
+    for error in
+        [annotations.injection(PREFIX).err(), annotations.lists(PREFIX, Ipv6Mode::Bypass).err()]
+    {
         let message = error.map(|error| error.to_string()).unwrap_or_default();
-        assert!(message.chars().count() < 400 && !message.contains(osm_cni::sanitize::is_unprintable));
+        assert!(
+            message.chars().count() < 400 && !message.contains(osm_cni::sanitize::is_unprintable)
+        );
     }
 }
 

@@ -8,15 +8,17 @@ use libfuzzer_sys::fuzz_target;
 use osm_cni::admit::{Admission, Decision, admit};
 use osm_cni::cni::request::{self, Request};
 use osm_cni::cni::{CniError, reply};
-use osm_cni::nft::{decode, encode};
 use osm_cni::kubelet::{VolumeQuery, Volumes};
+use osm_cni::nft::{decode, encode};
 use serde_json::Value;
 
 fn is_an_answer(error: &CniError, stdin: &[u8]) {
     let answer = reply::failure(error, request::version_of(stdin).as_deref());
     let json: Value = serde_json::from_str(&answer).expect("an answer is JSON");
     let msg = json["msg"].as_str().expect("an answer has a message");
-    assert!(!msg.is_empty() && !msg.contains(osm_cni::sanitize::is_unprintable) && answer.len() < 8_000);
+    assert!(
+        !msg.is_empty() && !msg.contains(osm_cni::sanitize::is_unprintable) && answer.len() < 8_000
+    );
 }
 
 fuzz_target!(|data: &[u8]| {
