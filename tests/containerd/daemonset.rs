@@ -75,6 +75,11 @@ fn container(rig: &Rig, pod: &Value, from: &Value) -> ContainerSpec {
                 inside = kubelet.display().to_string();
                 kubelet
             }
+            // Inside of the other one: the kubelet makes such a mount point.
+            None if mount["name"] == "mesh-config" => {
+                rig.node.dir().dir("config/mesh");
+                rig.node.dir().dir("mesh-config")
+            }
             None => rig.node.dir().dir("config"),
             Some(other) => panic!("unknown host path {other}"),
         };
