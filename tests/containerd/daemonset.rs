@@ -75,9 +75,10 @@ fn container(rig: &Rig, pod: &Value, from: &Value) -> ContainerSpec {
                 inside = kubelet.display().to_string();
                 kubelet
             }
-            // Inside of the other one: the kubelet makes such a mount point.
-            None if mount["name"] == "mesh-config" => {
-                rig.node.dir().dir("config/mesh");
+            Some("/var/lib/cni") => rig.node.dir().dir("cni-cache"),
+            None if volume["name"] == "mesh-config" => {
+                // The kubelet makes the place of a volume within another.
+                host::make_dirs(&rig.node.dir().dir("config").join("mesh"));
                 rig.node.dir().dir("mesh-config")
             }
             None => rig.node.dir().dir("config"),

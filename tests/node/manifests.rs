@@ -381,7 +381,7 @@ fn overlays_change_only_what_they_can_find() {
     let base = document("osm-cni.yaml", "DaemonSet");
     let volumes: Vec<Value> = list(&base["spec"]["template"]["spec"]["volumes"]);
     let known = |name: &Value| volumes.iter().any(|volume| volume["name"] == *name);
-    for overlay in ["gke", "kind", "k3s", "microk8s", "openshift"] {
+    for overlay in ["gke", "kind", "k3s", "microk8s", "openshift", "repair"] {
         let kustomization =
             document(&format!("overlays/{overlay}/kustomization.yaml"), "Kustomization");
         assert_eq!(kustomization["resources"][0], "../../base");

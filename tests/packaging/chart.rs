@@ -1,10 +1,10 @@
 //! The chart: by helm's own checks, against goldens, and equal to the kustomize
 //! overlays for the same choices.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{objects, read, script};
 use crate::docs::root;
@@ -16,6 +16,12 @@ const KUBERNETES: &str = "1.37.2";
 fn helm() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| script(&["scripts/go-tool.sh", "helm"]))
+}
+
+fn kubectl() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let fetch = || script(&["scripts/debian-package.sh", "newest", "kubectl"]);
+    PROGRAM.get_or_init(|| Path::new(&fetch()).join("usr/bin/kubectl")).clone()
 }
 
 /// Runs helm on the chart; what it says on standard error is the error.
@@ -85,6 +91,95 @@ fn the_chart_renders_to_its_goldens() {
         }
     }
     assert!(wrong.is_empty(), "other than {} (OSM_CNI_BLESS=1 writes them)", wrong.join(", "));
+}
+
+/// Settings without those that say the default: empty lists, empty objects and
+/// `Localhost`.
+fn significant(settings: Value) -> Value {
+    let Value::Object(fields) = settings else { return settings };
+    let fields = fields.into_iter().map(|(name, value)| (name, significant(value)));
+    let default = |value: &Value| {
+        value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(Map::is_empty)
+            || value == "Localhost"
+    };
+    fields.filter(|(_, value)| !default(value)).collect::<Map<_, _>>().into()
+}
+
+/// An object without the labels that only describe it, and settings as an object.
+fn essence(mut object: Value) -> Value {
+    let described = [
+        "helm.sh/chart",
+        "app.kubernetes.io/managed-by",
+        "app.kubernetes.io/version",
+        "app.kubernetes.io/component",
+        "app.kubernetes.io/part-of",
+    ];
+    let labels = object["metadata"]["labels"].as_object_mut().map(std::mem::take);
+    let mut labels = labels.unwrap_or_default();
+    labels.retain(|name, _| !described.contains(&name.as_str()));
+    labels.insert("app.kubernetes.io/name".to_owned(), json!("osm-cni"));
+    object["metadata"]["labels"] = labels.into();
+    if let Some(text) = object["data"]["config.json"].as_str() {
+        let settings: Value = serde_json::from_str(text).expect("settings");
+        object["data"]["config.json"] = significant(settings);
+    }
+    object
+}
+
+/// Objects by kind and name.
+fn by_name(text: &str) -> Map<String, Value> {
+    let name = |object: &Value| {
+        format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', "")
+    };
+    objects(text).into_iter().map(|object| (name(&object), essence(object))).collect()
+}
+
+/// The first place where two values differ.
+fn difference(at: &str, a: &Value, b: &Value) -> Option<String> {
+    match (a, b) {
+        (Value::Object(x), Value::Object(y)) => x
+            .keys()
+            .chain(y.keys())
+            .find_map(|key| difference(&format!("{at}.{key}"), &a[key], &b[key])),
+        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
+            (0..x.len()).find_map(|i| difference(&format!("{at}[{i}]"), &a[i], &b[i]))
+        }
+        _ => (a != b).then(|| format!("{at}: kustomize {a}, chart {b}")),
+    }
+}
+
+#[test]
+fn chart_and_kustomize_say_the_same() {
+    let mut wrong = Vec::new();
+    for (overlay, options) in [
+        ("install/base", vec![]),
+        ("install/overlays/gke", vec!["platform=gke"]),
+        ("install/overlays/k3s", vec!["platform=k3s"]),
+        ("install/overlays/kind", vec!["platform=kind"]),
+        ("install/overlays/microk8s", vec!["platform=microk8s"]),
+        ("install/overlays/openshift", vec!["platform=openshift"]),
+        ("install/overlays/repair", vec!["repair.enabled=true"]),
+    ] {
+        let kubectl = kubectl();
+        let kustomize = [kubectl.to_str().expect("UTF-8"), "kustomize", overlay];
+        let kustomize = by_name(&host::run(&kustomize));
+        let options: Vec<_> = options.iter().flat_map(|option| ["--set", option]).collect();
+        let chart = template(&[options, vec!["--set", "namespace.create=true"]].concat());
+        let chart = by_name(&chart);
+        let names = |objects: &Map<String, Value>| {
+            let mut names: Vec<_> = objects.keys().cloned().collect();
+            names.sort();
+            names
+        };
+        if names(&kustomize) != names(&chart) {
+            wrong.push(format!("{overlay}: {:?}, chart {:?}", names(&kustomize), names(&chart)));
+        }
+        wrong.extend(kustomize.iter().filter_map(|(name, object)| {
+            difference(&format!("{overlay}: {name}"), object, &chart[name])
+        }));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

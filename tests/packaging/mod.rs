@@ -43,3 +43,26 @@ fn script(words: &[&str]) -> String {
     assert!(output.status.success(), "{words:?}: {error}");
     String::from_utf8(output.stdout).expect("UTF-8").trim().to_owned()
 }
+
+#[test]
+fn every_place_that_names_the_compiler_names_the_same() {
+    let toolchain = read("rust-toolchain.toml");
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = "));
+    let channel = channel.expect("a channel").trim_matches('"');
+    let minor = channel.rsplit_once('.').expect("three numbers").0;
+    for file in [
+        "Dockerfile",
+        ".devcontainer/Dockerfile",
+        ".github/workflows/ci.yml",
+        ".github/workflows/release.yml",
+    ] {
+        let text = read(file);
+        let mut images = text.split("rust:").skip(1);
+        assert!(
+            images
+                .all(|rest| rest.starts_with(minor)
+                    || !rest.starts_with(|c: char| c.is_ascii_digit())),
+            "{file}: another Rust than {channel}"
+        );
+    }
+}

@@ -61,11 +61,15 @@ fn scrape() -> String {
         let mut command = host::command(under_test());
         command.arg("install").arg("--bin-dir").arg(node.path().join("bin"));
         command.arg("--conf-dir").arg(node.path().join("conf"));
+        // An empty cache of an empty node: it is audited.
+        host::make_dirs(&node.path().join("cache"));
+        host::make_dirs(&node.path().join("kubelet/pods"));
+        command.arg("--cache-dir").arg(node.path().join("cache"));
         command.args(["--metrics", &address.to_string()]);
         let mut child = host::spawn_logged(command, &log);
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut text = String::new();
-        while Instant::now() < deadline && !text.contains("osm_cni_entry_in_place") {
+        while Instant::now() < deadline && !text.contains("osm_cni_pods_around_mesh") {
             text.clear();
             if let Ok(mut stream) = TcpStream::connect(address) {
                 let _ = stream
@@ -83,6 +87,13 @@ fn scrape() -> String {
         body.to_owned()
     })
     .clone()
+}
+
+/// The names of the metrics that are served.
+fn served() -> BTreeSet<String> {
+    let text = scrape();
+    let heads = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    heads.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
 /// The names of metrics in an expression; those of a histogram's series are its
@@ -104,6 +115,25 @@ fn rule() -> Value {
 #[test]
 fn what_is_served_passes_prometheus_own_checks() {
     check(&["check", "metrics"], &scrape());
+}
+
+#[test]
+fn every_metric_is_described_and_every_one_that_is_used_is_served() {
+    let served = served();
+    assert!(served.len() > 5, "{served:?}");
+    let operate = Page::read("docs/operate.md").text;
+    for name in &served {
+        assert!(operate.contains(&format!("`{name}")), "docs/operate.md does not name {name}");
+    }
+    for file in [
+        "docs/operate.md",
+        "install/monitoring/prometheusrule.yaml",
+        "install/monitoring/dashboard.json",
+    ] {
+        for name in metrics_in(&read(file)) {
+            assert!(served.contains(&name), "{file} uses {name}, which nobody serves");
+        }
+    }
 }
 
 #[test]

@@ -66,5 +66,16 @@ volumeMounts:
     mountPath: {{ .platform.kubelet | default "/var/lib/kubelet" }}
     mountPropagation: HostToContainer
     readOnly: true
+  # libcni's cache names the node's pods, for the audit.
+  - name: cni-cache
+    mountPath: /var/lib/cni
+    readOnly: true
+  {{- if .root.Values.repair.enabled }}
+  # The network namespaces of the node's pods.
+  - name: netns
+    mountPath: /var/run/netns
+    mountPropagation: HostToContainer
+    readOnly: true
+  {{- end }}
   {{- end }}
 {{- end -}}
