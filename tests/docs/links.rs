@@ -41,6 +41,19 @@ fn broken(page: &Page, target: &str) -> Option<String> {
 }
 
 #[test]
+fn every_link_leads_to_a_file_and_a_heading() {
+    let mut count = 0;
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let targets = targets(&page);
+        count += targets.len();
+        wrong.extend(targets.iter().filter_map(|target| broken(&page, target)));
+    }
+    assert!(count > 50, "links are found: {count}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
 fn every_page_of_docs_is_linked_from_the_readme() {
     let readme = targets(&Page::read("README.md"));
     for page in pages().iter().filter(|page| page.path.starts_with("docs")) {

@@ -1,6 +1,7 @@
 //! The documentation: its links lead somewhere, the commands in it exist and
 //! print what is quoted, and its tables name everything that the program has.
 
+mod commands;
 mod links;
 mod quoted;
 mod tables;
@@ -108,6 +109,11 @@ impl Page {
 fn anchor(heading: &str) -> String {
     let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+/// The repository's files, from its root.
+pub(crate) fn exists(path: &str) -> bool {
+    root().join(path).exists()
 }
 
 #[test]

@@ -86,6 +86,30 @@ fn every_code_that_a_call_answers_has_a_section() {
     }
 }
 
+/// The longest part of a quoted message that stands for itself: without the names in
+/// capitals that stand for values, and without what is left out.
+fn fixed_part(message: &str) -> &str {
+    let message = message.trim_start_matches("cannot ");
+    let parts = message.split(|c: char| c.is_ascii_uppercase() || c == '…');
+    parts.map(str::trim).max_by_key(|part| part.len()).unwrap_or_default()
+}
+
+#[test]
+fn every_message_that_errors_md_quotes_is_in_the_program() {
+    let page = Page::read("docs/errors.md");
+    let program = sources(&root().join("src"));
+    let program = program.replace("\\\n", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut count = 0;
+    for line in page.prose() {
+        let cell = line.strip_prefix("| `").and_then(|rest| rest.split_once("` |"));
+        let Some((message, _)) = cell else { continue };
+        let part = fixed_part(message);
+        assert!(program.contains(part), "no message has {part:?}, quoted as {message:?}");
+        count += 1;
+    }
+    assert!(count > 5, "messages are found");
+}
+
 /// The text of every Rust file below a directory.
 fn sources(directory: &std::path::Path) -> String {
     let entries = std::fs::read_dir(directory).expect("a directory");
