@@ -393,6 +393,7 @@ fn kubelet(uid: &str, volumes: &[&str]) -> tempfile::TempDir {
 
 fn with_kubelet(mut conf: Value, directory: &tempfile::TempDir) -> Value {
     conf["kubeletDir"] = json!(directory.path());
+    conf.as_object_mut().expect("an object").remove("sidecarVolumes");
     conf
 }
 

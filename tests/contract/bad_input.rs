@@ -96,7 +96,7 @@ fn a_wrong_setting_is_named_with_its_path_and_value() {
         ("meshNamespaces", json!("*"), "meshNamespaces: \"*\" is not a list"),
         ("meshNamespaces", json!([""]), "meshNamespaces[0]: \"\" is not a non-empty string"),
         ("excludedNamespaces", json!({}), "excludedNamespaces: {} is not a list"),
-        ("sidecarVolumes", json!([5]), "sidecarVolumes[0]: 5 is not a non-empty string"),
+        ("sidecarVolumes", json!([5]), "sidecarVolumes[0]: 5 is not the name of a volume"),
         ("kubeletDir", json!("var/lib"), "kubeletDir: \"var/lib\" is not an absolute path"),
         ("podExclusions", json!("never"), "podExclusions: \"never\" is not one of honor, ignore"),
         ("annotationPrefix", json!("a/b"), "annotationPrefix: \"a/b\" is not an annotation prefix"),

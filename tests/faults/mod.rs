@@ -59,6 +59,7 @@ impl Pod {
         kubelet_dirs(kubelet.path(), "uid-web-1", &["token", "envoy-bootstrap-config-volume"]);
         let mut conf = annotated(conf("1.0.0"), annotations);
         conf["kubeletDir"] = json!(kubelet.path());
+        conf.as_object_mut().expect("an object").remove("sidecarVolumes");
         Pod { netns: TestNetns::new(), conf, kubelet }
     }
 

@@ -176,7 +176,7 @@ impl Answer {
 }
 
 /// A complete configuration as a runtime passes it, with the document's lists,
-/// no annotations, and no log file. The kubelet has no pods.
+/// no annotations, and no log file. No volume is looked for.
 pub(crate) fn conf(version: &str) -> Value {
     json!({
         "cniVersion": version,
@@ -187,21 +187,11 @@ pub(crate) fn conf(version: &str) -> Value {
             "outboundIPRangeExclusionList": ["1.1.1.1/32", "2.2.2.2/24"],
             "outboundPortExclusionList": [6379, 7070],
         },
-        "kubeletDir": empty_kubelet(),
+        "sidecarVolumes": [],
         "logFile": "",
         "runtimeConfig": {"io.kubernetes.cri.pod-annotations": {}},
         "prevResult": prev_result(version),
     })
-}
-
-/// A kubelet's directory without a pod.
-fn empty_kubelet() -> &'static str {
-    static DIRECTORY: std::sync::Once = std::sync::Once::new();
-    const PATH: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/empty-kubelet");
-    DIRECTORY.call_once(|| {
-        std::fs::create_dir_all(format!("{PATH}/pods")).expect("an empty directory");
-    });
-    PATH
 }
 
 /// What the bridge plugin reports for a pod.
