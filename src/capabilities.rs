@@ -1,10 +1,10 @@
-//! Rights that a call lays down: a runtime starts the plugin as root with all
-//! capabilities, and a call needs few of them, and fewer on its way. Once the
-//! namespace is entered, only `CAP_NET_ADMIN` is left.
+//! Drops capabilities. A runtime starts the plugin as root with all of them. A
+//! call needs four at first, and `CAP_NET_ADMIN` alone once it is in the pod's
+//! namespace.
 //!
-//! A door: changes the calling thread's capabilities, for CNI calls alone; the
-//! command line does what its caller may. A failure stops nothing, since a pod
-//! that does not start is worse than a call with more rights: it is logged.
+//! I/O: changes the calling thread's capabilities, in CNI calls only; the command
+//! line keeps those of its caller. A failure is logged and stops nothing, since a
+//! pod that does not start is worse than a call with more capabilities.
 
 use std::io;
 use std::sync::OnceLock;
@@ -31,38 +31,39 @@ const TO_ENTER: CapabilitySet = CapabilitySet::SYS_ADMIN
 /// What this process had at its start, where it is one CNI call.
 static HAD: OnceLock<CapabilitySets> = OnceLock::new();
 
-/// Why rights could not be laid down, the first time.
+/// Why capabilities could not be dropped, the first time.
 static FAILURE: OnceLock<io::Error> = OnceLock::new();
 
-/// The start of a CNI call, before it has read anything: lays down all rights
-/// but those to enter a namespace, and the right to gain any by running a
-/// program. For the process's first thread, while it is the only one.
-#[expect(clippy::disallowed_methods, reason = "the door to this process's rights")]
+/// The start of a CNI call, before it reads anything: drops all capabilities but
+/// those to enter a namespace, and sets `no_new_privs`. For the process's first
+/// thread, while it is the only one.
+#[expect(clippy::disallowed_methods, reason = "this module drops capabilities")]
 pub fn begin_call() {
     remember(set_no_new_privs(true));
     remember(capabilities(None).and_then(|had| {
         let had = *HAD.get_or_init(|| had);
-        // Without SYS_PTRACE, `/proc/PID/ns/net` opens only for who has all
-        // that the process there has (`cap_ptrace_access_check`): then not yet.
+        // Without SYS_PTRACE, `/proc/PID/ns/net` can be opened only with all the
+        // capabilities of that process (`cap_ptrace_access_check`): so they are
+        // dropped later.
         let whole = !had.effective.contains(CapabilitySet::SYS_PTRACE);
         keep(had, if whole { had.permitted } else { TO_ENTER })
     }));
 }
 
-/// Leaves the calling thread nothing but the right to change a network's
-/// rules. In a CNI call alone; elsewhere it does nothing.
+/// Leaves the calling thread `CAP_NET_ADMIN` only. In a CNI call; elsewhere it does
+/// nothing.
 ///
-/// Netlink asks for that right twice, of who opened the socket and of who
-/// sends (`__netlink_ns_capable` in `net/netlink/af_netlink.c`), over the user
-/// namespace that the network namespace belongs to; whoever has it in the
-/// node's has it in a pod's.
+/// The kernel checks that capability of the socket's opener and of the sender
+/// (`__netlink_ns_capable` in `net/netlink/af_netlink.c`), in the user namespace
+/// that owns the network namespace. In the node's user namespace it holds for
+/// those of pods, too.
 pub fn keep_net_admin() {
     if let Some(had) = HAD.get() {
         remember(keep(*had, CapabilitySet::NET_ADMIN));
     }
 }
 
-/// Why this call has more rights than it should.
+/// Why this call has more capabilities than it should.
 pub fn failure() -> Option<&'static io::Error> {
     FAILURE.get()
 }
@@ -74,7 +75,7 @@ fn remember(result: rustix::io::Result<()>) {
 }
 
 /// Takes everything but these from the calling thread, of what the process had.
-#[expect(clippy::disallowed_methods, reason = "the door to this thread's rights")]
+#[expect(clippy::disallowed_methods, reason = "this module drops capabilities")]
 fn keep(had: CapabilitySets, these: CapabilitySet) -> rustix::io::Result<()> {
     let kept = CapabilitySets {
         effective: had.effective & these,

@@ -1,14 +1,15 @@
 //! osm-cni sets a sidecar mesh's traffic redirection from the node: a chained
 //! CNI plugin that a container runtime calls when a pod's network is made. One
-//! static binary with two faces, [`cni`] for runtimes and [`cli`] for people.
+//! static program with two modes, [`cni`] for runtimes and [`cli`] for operators.
 //!
-//! The path of an ADD, which is also the map of the rooms:
+//! The path of an ADD, which is also the map of the modules
+//! (`docs/ARCHITECTURE.md` has more):
 //!
 //! ```text
 //! stdin + environment ─ cni::request ─ config: Settings ─┐
-//!                                      pod: PodFacts ────┴─ policy::decide
-//!   Leave(reason)    ─ one line in the journal, prevResult as the answer
-//!   Redirect(policy) ─ ruleset::build ─ nft::encode           (all pure so far)
+//!                                      pod: PodFacts ────┴─ admit::admit
+//!   Leave(reason)     ─ one line in the log, prevResult as the answer
+//!   Redirect(ruleset) ─ nft::encode                           (all pure so far)
 //!                      netns: open the pod's namespace, open a socket in it
 //!                      nft::socket: one transaction, all acknowledgements
 //!                      cni::reply: prevResult as the answer
