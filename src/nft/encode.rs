@@ -1,7 +1,7 @@
 //! The encoder: a [`Ruleset`] becomes one batch of netlink messages. Each
 //! message keeps its subject, so that a refusal says which rule was refused.
 //!
-//! Pure. rustables builds the messages; [`writer`] adds what it has no builder
+//! Pure. rustables builds the messages; `writer` adds what it has no builder
 //! for. What nft itself sends for the same sentence is the model, so that `nft
 //! list` shows the rules and can load them again.
 

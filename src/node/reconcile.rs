@@ -313,7 +313,7 @@ impl<'o> Reconciler<'o> {
                     }
                     None => (
                         Sources::refusal(&texts, &error),
-                        "this node has never had good settings, so the pods of the mesh are refused with error 7 until they are mended, and no others".to_owned(),
+                        "this node has never had good settings, so the pods of the mesh are refused with error 7 until they are mended".to_owned(),
                     ),
                 };
                 self.wanted = Some(wanted);

@@ -138,25 +138,25 @@ impl Sources {
         self.config.as_deref().unwrap_or(Path::new("the default settings"))
     }
 
-    /// The entry for a node that has never had good settings: the plugin
-    /// refuses the pods of the mesh with the reason, and leaves the others
-    /// alone.
+    /// The entry for a node that has never had good settings: the operator's
+    /// settings as they are, so that the plugin refuses the pods of the mesh with
+    /// the reason. Where they cannot be read at all, or only the MeshConfig is
+    /// wrong, `traffic` holds the reason, which no pod of the mesh can be
+    /// redirected with.
     pub(crate) fn refusal(texts: &Texts, error: &NodeError) -> Wanted {
         let given = texts.config.as_ref().and_then(|text| text.as_ref().ok());
-        let given = given.and_then(|text| Entry::from_config_text(text).ok()).filter(|entry| {
-            // Where it is wrong which pods are the mesh's, the defaults tell.
-            let settings = entry.settings();
-            settings.selection.is_ok() && settings.check().is_err()
-        });
-        let entry = given.unwrap_or_else(|| {
-            let reason = match error {
-                NodeError::Settings { reason, .. } => reason.clone(),
-                other => other.to_string(),
-            };
-            let text = json!({"traffic": reason}).to_string();
-            Entry::from_config_text(&text).unwrap_or_default()
-        });
-        Wanted::unchecked(&entry)
+        let given = given.and_then(|text| Entry::from_config_text(text).ok());
+        if let Some(entry) = given.as_ref().filter(|entry| entry.settings().check().is_err()) {
+            return Wanted::unchecked(entry);
+        }
+        let reason = match error {
+            NodeError::Settings { reason, .. } => reason.clone(),
+            other => other.to_string(),
+        };
+        let mut fields = given.map(|entry| entry.to_plugin_json()).unwrap_or_default();
+        fields.insert("traffic".to_owned(), json!(reason));
+        let text = Value::Object(fields).to_string();
+        Wanted::unchecked(&Entry::from_config_text(&text).unwrap_or_default())
     }
 }
 

@@ -91,7 +91,7 @@ pub struct Rule {
     pub matches: Vec<Match>,
     /// What happens then.
     pub verdict: Verdict,
-    /// The rule's comment; see [`Provenance`].
+    /// The rule's comment; see [`super::Provenance`].
     pub comment: Option<Cow<'static, str>>,
 }
 
@@ -107,7 +107,7 @@ pub enum Match {
     DestinationPort {
         /// The bits that count.
         mask: u16,
-        /// A port, or a set of [`Elements::Ports`].
+        /// A port, or a set of [`super::Elements::Ports`].
         value: Operand<u16>,
     },
     /// `ip daddr [& mask ==] value`
@@ -123,7 +123,7 @@ pub enum Match {
     SocketUid {
         /// Equal or not; sets are compared with equal only.
         op: Op,
-        /// A uid, or a set of [`Elements::Uids`].
+        /// A uid, or a set of [`super::Elements::Uids`].
         value: Operand<u32>,
     },
     /// `iifname pattern`

@@ -97,7 +97,7 @@ fn wrong_settings_at_the_start_leave_the_last_good_ones_in_force() {
 }
 
 #[test]
-fn a_node_without_good_settings_refuses_the_pods_of_the_mesh_and_no_others() {
+fn a_node_without_good_settings_refuses_the_pods_of_the_mesh() {
     use crate::support::netns::TestNetns;
     use crate::support::plugin::{Call, annotated, prev_result};
     let annotation = serde_json::json!({"openservicemesh.io/sidecar-injection": "enabled"});
@@ -120,13 +120,36 @@ fn a_node_without_good_settings_refuses_the_pods_of_the_mesh_and_no_others() {
         let call = |annotations: Value| {
             Call::new("ADD", &annotated(conf.clone(), annotations)).netns(&netns.path()).run()
         };
-        call(serde_json::json!({})).ok();
+        let plain = call(serde_json::json!({}));
+        if word == "sidecarVolumes" {
+            // Which pods are the mesh's is not known, so that it may be any.
+            plain.error(7);
+        } else {
+            plain.ok();
+        }
         let message = call(annotation.clone()).error(7);
         assert!(message.contains(word), "{text}: {message}");
         fs::write(node.settings(), GOOD).expect("write");
         wait_for("the good settings", || node.check(&config).is_ok());
         running.stop();
     }
+}
+
+/// The wrong field must not take the others with it: they select the pods.
+#[test]
+fn the_wrong_settings_of_a_node_without_good_ones_are_kept_whole() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    let text = r#"{"sidecarVolumes": ["my-envoy"], "excludedNamespaces": ["monitoring"], "podExclusions": "ignroe"}"#;
+    fs::write(node.settings(), text).expect("write");
+    let settings = node.settings();
+    let running = node.launch(&["--config", settings.to_str().expect("UTF-8")]);
+    wait_for("an entry", || node.read(OWN).is_some());
+    let list: Value = serde_json::from_str(&node.read(OWN).expect("a list")).expect("JSON");
+    let given: Value = serde_json::from_str(text).expect("JSON");
+    for (field, value) in given.as_object().expect("an object") {
+        assert_eq!(&list["plugins"][1][field], value, "{field}");
+    }
+    running.stop();
 }
 
 #[test]
