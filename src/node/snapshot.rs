@@ -107,11 +107,14 @@ impl Snapshot {
         Some(if is_list && !was_inserted { Ours::List } else { Ours::Inserted })
     }
 
-    /// Whether a file with our entry is a copy of a later file.
+    /// Whether a file with our entry is a copy of another file: of one without
+    /// it, or else of a later one.
     fn is_copy(&self, file: &ConfFile, network: &Network) -> bool {
-        self.configurations()
-            .filter(|other| other.name > file.name)
-            .any(|other| other.network.as_ref().is_ok_and(|other| other.same_but_ours(network)))
+        self.configurations().filter(|other| other.name != file.name).any(|other| {
+            other.network.as_ref().is_ok_and(|list| {
+                list.same_but_ours(network) && (!list.has_ours() || other.name > file.name)
+            })
+        })
     }
 
     /// The network that pods get: the first file that runtimes read and that is

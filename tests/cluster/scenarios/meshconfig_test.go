@@ -41,5 +41,20 @@ func meshConfig(t *testing.T, c *Cluster) {
 	if now := operators(); now != before {
 		t.Errorf("the operator's ConfigMap was %s and is %s", before, now)
 	}
+	// The operator's empty list has won so far; without it the MeshConfig's counts.
+	exclusions := func(expected string) func() error {
+		return func() error {
+			traffic, _ := c.entry(t, "worker")["traffic"].(map[string]any)
+			if list := fmt.Sprint(traffic["outboundPortExclusionList"]); list != expected {
+				return fmt.Errorf("the entry's list is %s", list)
+			}
+			return nil
+		}
+	}
+	if err := exclusions("[]")(); err != nil {
+		t.Error(err)
+	}
+	c.settings(t, `{"ruleset": "osm-v1"}`)
+	eventually(t, "the MeshConfig's list on the node", exclusions("[8082]"))
 	c.kubectl(t, "delete", "-f", c.root+"/install/meshconfig-sync.yaml", "--timeout="+patience.String())
 }
