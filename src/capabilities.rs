@@ -14,8 +14,8 @@ use rustix::thread::{
 };
 
 /// What a call may need until it has entered the namespace:
-/// - `SYS_ADMIN`: setns asks for it.
-/// - `NET_ADMIN`: netlink asks for it.
+/// - `SYS_ADMIN`: setns requires it.
+/// - `NET_ADMIN`: netlink requires it.
 /// - `SYS_PTRACE`: to open `/proc/PID/ns/net`, as which runtimes may name a
 ///   namespace, and to tell that of process 1 from the pod's.
 /// - `DAC_READ_SEARCH`: to find a pod's volumes in a kubelet's directory that

@@ -62,8 +62,8 @@ pub fn open(settings: &LogSettings) {
 }
 
 /// Writes a call's record, with the time that the call took; a failed call's
-/// goes to stderr as well. What a runtime asks for again and again is logged
-/// at debug level, as long as it succeeds.
+/// goes to stderr as well. Calls that a runtime repeats are logged at debug
+/// level, as long as they succeed.
 pub fn write(mut record: CallRecord, took: Duration) {
     record.us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let routine = matches!(record.verb.as_str(), "DEL" | "STATUS") && record.code.is_none();

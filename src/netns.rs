@@ -1,8 +1,7 @@
 //! I/O: network namespaces, the only module that calls setns. It opens the path
 //! that the runtime names and refuses what must not be touched. A CNI call's
-//! only thread enters and stays inside; everybody else runs a closure inside, on
-//! a thread of its own. No code ever returns from a namespace, so none can fail
-//! to.
+//! only thread enters and stays inside; all other callers run a closure inside, on
+//! a thread of its own. No thread leaves a namespace that it has entered.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -82,7 +81,7 @@ impl Netns {
     ///
     /// # Errors
     /// All but [`NetnsError::Enter`] and [`NetnsError::OfAnotherKind`], which
-    /// only entering tells.
+    /// [`Netns::enter`] returns.
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
         let opened = |source| NetnsError::Open { path: path.to_owned(), source };
         // neither a terminal nor a pipe at this path may block us or become ours
@@ -149,7 +148,7 @@ impl Netns {
     #[expect(clippy::disallowed_methods, reason = "the only place that enters a namespace")]
     pub fn enter(&self) -> Result<(), NetnsError> {
         setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
-            // the kind that we ask for is not the file's
+            // the file is a namespace of another kind
             Errno::EINVAL => NetnsError::OfAnotherKind { path: self.path.clone() },
             _ => NetnsError::Enter { path: self.path.clone(), source: errno.into() },
         })

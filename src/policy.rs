@@ -106,8 +106,8 @@ pub enum PolicyError {
 /// matters.
 ///
 /// # Errors
-/// Settings, an annotation, the runtime or the node's disk at fault. A pod
-/// outside the mesh never meets one because of a list.
+/// Settings, an annotation, the runtime or the node's disk at fault. A wrong list
+/// is never an error of a pod outside the mesh.
 pub(crate) fn decide(
     settings: &Settings,
     pod: &PodFacts,
@@ -174,7 +174,7 @@ fn policy(
     })
 }
 
-/// The annotations that `podExclusions: ignore` takes the effect from.
+/// The annotations that have no effect under `podExclusions: ignore`.
 fn ignored(prefix: &str, annotations: &Annotations) -> Result<Vec<String>, AnnotationError> {
     let keys = annotations.list_keys(prefix);
     let mut ignored: Vec<String> = keys

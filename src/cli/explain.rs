@@ -1,5 +1,5 @@
 //! `osm-cni explain`: the way that one connection takes, rule by rule, and
-//! where it ends; of a pod that is there, or of one that is only thought of.
+//! where it ends, in a live pod or in a planned one.
 
 use std::io::{self, Write};
 

@@ -1,4 +1,4 @@
-//! What a runtime asks for: environment and standard input become a checked
+//! A runtime's request: environment and standard input become a checked
 //! [`Call`]. CNI specification 1.1.0, section 2.
 //!
 //! Pure.
@@ -198,8 +198,8 @@ pub fn version_of(stdin: &[u8]) -> Option<String> {
     serde_json::from_slice::<OnlyVersion>(stdin).ok()?.cni_version
 }
 
-/// Where a call that could not be read is logged: where the configuration says;
-/// without one nobody knows where, and stderr must do.
+/// The log of a call that could not be parsed: the one that the configuration
+/// names, or only stderr without a configuration.
 pub(crate) fn log_of(stdin: &[u8]) -> LogSettings {
     match serde_json::from_slice::<BTreeMap<String, &RawValue>>(stdin) {
         Ok(fields) => Settings::parse(fields).log,

@@ -78,8 +78,8 @@ pub(super) fn list_of_single(name: &str, version: &str, plugin: &str) -> String 
     )
 }
 
-/// A list without plugins of its own, with these. The runtime would add those
-/// of the folder again, so it is told not to.
+/// A list without plugins of its own, with these. `loadOnlyInlinedPlugins` keeps
+/// the runtime from adding those of the folder again.
 pub(super) fn with_plugins(text: &str, plugins: &[String]) -> String {
     let end = text.trim_end().len().saturating_sub(1);
     let head = text[..end].trim_end();

@@ -115,7 +115,7 @@ impl<'a> Builder<'a> {
     /// goes to the proxy.
     fn inbound(&mut self) -> Chain {
         let mut rules = Vec::new();
-        for (lists, origin) in self.authors() {
+        for (lists, origin) in self.origins() {
             // tcp dport @inbound_ports_mesh return: excluded by a list
             let provenance = Provenance { list: List::InboundPorts, origin };
             rules.extend(self.ports(&lists.inbound_ports, provenance));
@@ -167,7 +167,7 @@ impl<'a> Builder<'a> {
     /// without one everything does.
     pub(super) fn end_of_outbound(&mut self) -> Vec<Rule> {
         let jump = Verdict::Jump(self.names().out_redirect.into());
-        if self.authors().iter().all(|(lists, _)| lists.included_ranges.is_empty()) {
+        if self.origins().iter().all(|(lists, _)| lists.included_ranges.is_empty()) {
             // jump PROXY_REDIRECT: the rest goes to the proxy
             return vec![rule([], jump)];
         }

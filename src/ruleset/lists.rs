@@ -27,8 +27,8 @@ use crate::config::{Lists, PortRange};
 const PORTS_PER_SET: usize = 384;
 
 impl<'a> Builder<'a> {
-    /// The lists of both authors.
-    pub(super) fn authors(&self) -> [(&'a Lists, Origin); 2] {
+    /// The lists of both origins.
+    pub(super) fn origins(&self) -> [(&'a Lists, Origin); 2] {
         let policy = self.policy;
         [(&policy.mesh, Origin::MeshConfig), (&policy.pod, Origin::PodAnnotation)]
     }
@@ -36,7 +36,7 @@ impl<'a> Builder<'a> {
     /// Excluded destination ports.
     pub(super) fn outbound_ports(&mut self) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (lists, origin) in self.authors() {
+        for (lists, origin) in self.origins() {
             // tcp dport @outbound_ports_mesh return
             let provenance = Provenance { list: List::OutboundPorts, origin };
             rules.extend(self.ports(&lists.outbound_ports, provenance));
@@ -47,7 +47,7 @@ impl<'a> Builder<'a> {
     /// Excluded destination ranges.
     pub(super) fn outbound_ranges(&mut self) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (lists, origin) in self.authors() {
+        for (lists, origin) in self.origins() {
             // ip daddr & 255.255.255.0 == @outbound_ranges_mesh_24 return
             let provenance = Provenance { list: List::OutboundRanges, origin };
             rules.extend(self.ranges(&lists.outbound_ranges, provenance, &Verdict::Return));
@@ -58,7 +58,7 @@ impl<'a> Builder<'a> {
     /// The inclusion list: its ranges get this verdict.
     pub(super) fn included_ranges(&mut self, verdict: &Verdict) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (lists, origin) in self.authors() {
+        for (lists, origin) in self.origins() {
             // ip daddr & 255.0.0.0 == @included_ranges_mesh_8 jump PROXY_REDIRECT
             let provenance = Provenance { list: List::IncludedRanges, origin };
             rules.extend(self.ranges(&lists.included_ranges, provenance, verdict));
@@ -69,7 +69,7 @@ impl<'a> Builder<'a> {
     /// Excluded uids.
     pub(super) fn outbound_uids(&mut self) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (lists, origin) in self.authors() {
+        for (lists, origin) in self.origins() {
             let mut uids = lists.outbound_uids.clone();
             uids.sort_unstable();
             uids.dedup();
@@ -89,7 +89,7 @@ impl<'a> Builder<'a> {
     /// Excluded interfaces; `side` says whether the input's or the output's.
     pub(super) fn interfaces(&self, side: fn(InterfacePattern) -> Match) -> Vec<Rule> {
         let mut rules = Vec::new();
-        for (lists, origin) in self.authors() {
+        for (lists, origin) in self.origins() {
             let provenance = Provenance { list: List::Interfaces, origin };
             let mut patterns = lists.interfaces.clone();
             patterns.sort();
@@ -171,7 +171,7 @@ fn listed(
     Rule { comment: Some(provenance.comment().into()), ..rule(matches, verdict) }
 }
 
-/// `outbound_ranges_mesh_24`: list, author, and how many leading bits are
+/// `outbound_ranges_mesh_24`: list, origin, and how many leading bits are
 /// compared where it is not all of them.
 fn set_name(provenance: Provenance, len: Option<u8>) -> String {
     let list = match provenance.list {

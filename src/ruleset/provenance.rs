@@ -1,4 +1,4 @@
-//! Where a rule comes from: the list and its author. It is the rule's comment,
+//! Where a rule comes from: the list and its origin. It is the rule's comment,
 //! so the kernel keeps it and a dump shows it.
 //!
 //! Pure.
@@ -9,7 +9,7 @@
 pub struct Provenance {
     /// The list.
     pub list: List,
-    /// Its author.
+    /// Who wrote it.
     pub origin: Origin,
 }
 

@@ -32,8 +32,8 @@ pub enum Elements {
 const SMALL: usize = 64;
 
 impl Set {
-    /// How many elements the kernel shall make room for (nft's `size`): told
-    /// beforehand, it does not rebuild the hash again and again (`nft_rhash` in
+    /// The number of elements that the kernel allocates for (nft's `size`). With it
+    /// the hash is not rebuilt while the set is filled (`nft_rhash` in
     /// `net/netfilter/nft_set_hash.c`). None for a small set, and for ports, which
     /// the kernel keeps in a bitmap.
     pub(crate) fn size(&self) -> Option<u32> {
