@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
+use super::labels::{MANAGED_BY, unlabelled};
 use super::{objects, read, script};
 use crate::docs::root;
 use crate::support::host;
@@ -93,6 +94,16 @@ fn the_chart_renders_to_its_goldens() {
     assert!(wrong.is_empty(), "other than {} (OSM_CNI_BLESS=1 writes them)", wrong.join(", "));
 }
 
+#[test]
+fn every_object_of_the_chart_has_the_recommended_labels() {
+    for file in values() {
+        let text = template(&["--values", file.to_str().expect("UTF-8")]);
+        for object in objects(&text) {
+            assert_eq!(unlabelled(&object, "Helm"), None, "{}", file.display());
+        }
+    }
+}
+
 /// Settings without those that say the default: empty lists, empty objects and
 /// `Localhost`.
 fn significant(settings: Value) -> Value {
@@ -106,20 +117,11 @@ fn significant(settings: Value) -> Value {
     fields.filter(|(_, value)| !default(value)).collect::<Map<_, _>>().into()
 }
 
-/// An object without the labels that only describe it, and settings as an object.
+/// An object without the labels that say who made it, and settings as an object.
 fn essence(mut object: Value) -> Value {
-    let described = [
-        "helm.sh/chart",
-        "app.kubernetes.io/managed-by",
-        "app.kubernetes.io/version",
-        "app.kubernetes.io/component",
-        "app.kubernetes.io/part-of",
-    ];
-    let labels = object["metadata"]["labels"].as_object_mut().map(std::mem::take);
-    let mut labels = labels.unwrap_or_default();
-    labels.retain(|name, _| !described.contains(&name.as_str()));
-    labels.insert("app.kubernetes.io/name".to_owned(), json!("osm-cni"));
-    object["metadata"]["labels"] = labels.into();
+    if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
+        labels.retain(|name, _| !["helm.sh/chart", MANAGED_BY].contains(&name.as_str()));
+    }
     if let Some(text) = object["data"]["config.json"].as_str() {
         let settings: Value = serde_json::from_str(text).expect("settings");
         object["data"]["config.json"] = significant(settings);
@@ -187,10 +189,11 @@ fn the_policies_of_the_chart_are_the_manifests() {
     for (policy, file) in
         [("admission", "admission-policy.yaml"), ("kyverno", "kyverno-policy.yaml")]
     {
-        let manifest = objects(&read(&format!("install/{file}")));
+        let manifest = objects(&read(&format!("install/{file}"))).into_iter().map(essence);
         let chart = objects(&template(&["--set", &format!("policy={policy}")]));
-        for object in &manifest {
-            assert!(chart.contains(object), "{file}: {}", object["kind"]);
+        let chart: Vec<_> = chart.into_iter().map(essence).collect();
+        for object in manifest {
+            assert!(chart.contains(&object), "{file}: {}", object["kind"]);
         }
         let image = "registry.example.com/osm-cni";
         let other = template(&["--set", &format!("policy={policy},image.repository={image}")]);

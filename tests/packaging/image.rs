@@ -10,7 +10,7 @@ fn version() -> &'static str {
 }
 
 /// The YAML files of a directory, with all below it.
-fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
+pub(super) fn files(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir(directory).expect("a directory") {
         let path = entry.expect("an entry").path();

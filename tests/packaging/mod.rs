@@ -6,6 +6,7 @@
 
 mod chart;
 mod image;
+mod labels;
 mod monitoring;
 
 use serde::Deserialize as _;

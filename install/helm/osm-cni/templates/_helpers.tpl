@@ -6,15 +6,16 @@
 {{- end -}}
 {{- end -}}
 
-{{- define "osm-cni.selector" -}}
-app.kubernetes.io/name: osm-cni
-{{- end -}}
-
-{{- define "osm-cni.labels" -}}
+{{/* The labels of a pod, and with those of the chart the labels of every object. */}}
+{{- define "osm-cni.podLabels" -}}
 app.kubernetes.io/name: {{ .name | default "osm-cni" }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/component: {{ .component | default "node" }}
 app.kubernetes.io/part-of: osm-cni
+{{- end -}}
+
+{{- define "osm-cni.labels" -}}
+{{ include "osm-cni.podLabels" . }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end -}}
