@@ -7,6 +7,7 @@ use std::error::Error;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error_chain::ErrorChain;
 use crate::sanitize::log_value;
@@ -72,12 +73,13 @@ impl CallRecord {
             let call: Self = serde_json::from_str(line).ok()?;
             return (!call.verb.is_empty()).then_some(call);
         }
-        let mut rest = &line[line.find("verb=")?..];
+        let message = match line.split_once("] ") {
+            Some((before, message)) if !before.starts_with("verb=") => message,
+            _ => line,
+        };
         let mut call = CallRecord::default();
-        while let Some((key, after)) = rest.split_once('=') {
-            let (value, after) = read_value(after)?;
-            rest = after.trim_start();
-            match key {
+        for (key, value) in pairs(message)? {
+            match key.as_str() {
                 "verb" => call.verb = value,
                 "container" => call.container = Some(value),
                 "ifname" => call.interface = Some(value),
@@ -132,6 +134,25 @@ impl fmt::Display for CallRecord {
         }
         Ok(())
     }
+}
+
+/// The pairs `key=value` of a message that begins with `verb=`; none if it is
+/// another one.
+pub(crate) fn pairs(message: &str) -> Option<Vec<(String, String)>> {
+    let mut rest = message.starts_with("verb=").then_some(message)?;
+    let mut pairs = Vec::new();
+    while let Some((key, after)) = rest.split_once('=') {
+        let (value, after) = read_value(after)?;
+        rest = after.trim_start();
+        pairs.push((key.to_owned(), value));
+    }
+    Some(pairs)
+}
+
+/// A pair's value in JSON: some are numbers.
+pub(crate) fn json_value(key: &str, value: String) -> Value {
+    let number = matches!(key, "rules" | "us" | "code").then(|| value.parse::<i64>().ok());
+    number.flatten().map_or(Value::String(value), Value::from)
 }
 
 /// The value at the start of `text`, and what follows it.
@@ -191,7 +212,8 @@ mod tests {
 
     #[test]
     fn a_line_of_something_else_is_no_call() {
-        for line in ["", "{}", "{\"time\": 5}", "2026 [WARN] unknown field", "verb=", "{"] {
+        let forged = "2026 [WARN] msg=\"unknown field ] verb=ADD decision=redirect\"";
+        for line in ["", "{}", "{\"time\": 5}", "2026 [WARN] unknown", "verb=", "{", forged] {
             assert_eq!(CallRecord::parse(line), None, "{line}");
         }
     }

@@ -6,16 +6,17 @@
 mod file;
 mod lines;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{Level, LevelFilter};
-use simplelog::{CombinedLogger, Config, ConfigBuilder, SharedLogger, WriteLogger};
+use log::{Level, LevelFilter, Record};
+use simplelog::{CombinedLogger, ConfigBuilder, SharedLogger, WriteLogger};
 
 use crate::call_record::CallRecord;
 use crate::config::{LogFormat, LogSettings};
 use crate::error_chain::ErrorChain;
+use crate::sanitize;
 pub use file::ROTATE_AT;
 use lines::Lines;
 
@@ -28,28 +29,16 @@ const OURS: &str = "osm_cni";
 /// Starts logging for this process: to the file what its level lets through
 /// and the record of each call, to stderr from warn up.
 pub fn open(settings: &LogSettings) {
-    let plain = |builder: &mut ConfigBuilder| {
-        builder
-            .set_time_format_rfc3339()
-            .set_thread_level(LevelFilter::Off)
-            .set_target_level(LevelFilter::Off)
-            .set_location_level(LevelFilter::Off)
-            .build()
-    };
-    let ours: Config = plain(ConfigBuilder::new().add_filter_allow_str(OURS));
-    let calls: Config = plain(ConfigBuilder::new().add_filter_allow_str(CALL));
-    let both: Config =
-        plain(ConfigBuilder::new().add_filter_allow_str(OURS).add_filter_allow_str(CALL));
     let level = settings.level.min(LevelFilter::Warn);
-    let stderr = Lines::new(io::stderr(), LogFormat::Text);
-    let mut loggers: Vec<Box<dyn SharedLogger>> = vec![WriteLogger::new(level, both, stderr)];
+    let text = LogFormat::Text;
+    let mut loggers: Vec<Box<dyn SharedLogger>> =
+        vec![logger(level, &[OURS, CALL], io::stderr(), text)];
     let mut failure = None;
     match settings.file.as_deref().map(file::open) {
         Some(Ok(file)) => {
             let file = Arc::new(file);
-            let lines = |file| Lines::new(file, settings.format);
-            loggers.push(WriteLogger::new(settings.level, ours, lines(Arc::clone(&file))));
-            loggers.push(WriteLogger::new(LevelFilter::Info, calls, lines(file)));
+            loggers.push(logger(settings.level, &[OURS], Arc::clone(&file), settings.format));
+            loggers.push(logger(LevelFilter::Info, &[CALL], file, settings.format));
         }
         Some(Err(error)) => failure = Some(error),
         None => {}
@@ -58,6 +47,49 @@ pub fn open(settings: &LogSettings) {
     let _ = CombinedLogger::init(loggers);
     if let Some(error) = failure {
         log::warn!("the log is not written: {}", ErrorChain(&error));
+    }
+}
+
+/// Writes lines of these targets: time, level, then pairs.
+fn logger(
+    level: LevelFilter,
+    targets: &[&'static str],
+    to: impl Write + Send + 'static,
+    format: LogFormat,
+) -> Box<dyn SharedLogger> {
+    let mut config = ConfigBuilder::new();
+    config
+        .set_time_format_rfc3339()
+        .set_thread_level(LevelFilter::Off)
+        .set_target_level(LevelFilter::Off)
+        .set_location_level(LevelFilter::Off);
+    for target in targets {
+        config.add_filter_allow_str(target);
+    }
+    WriteLogger::new(level, config.build(), Lines::new(to, format))
+}
+
+/// The lines of a command that stays, in the format of the plugin's log.
+pub(crate) struct CommandLog {
+    command: &'static str,
+    logger: Box<dyn SharedLogger>,
+}
+
+impl CommandLog {
+    /// Writes each line at once.
+    pub(crate) fn new(
+        command: &'static str,
+        to: impl Write + Send + 'static,
+        format: LogFormat,
+    ) -> Self {
+        CommandLog { command, logger: logger(LevelFilter::Info, &[OURS], to, format) }
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&self, level: Level, message: &str) {
+        let (verb, message) = (self.command, sanitize::log_message(message));
+        let record = |args| Record::builder().target(OURS).level(level).args(args).build();
+        self.logger.log(&record(format_args!("verb={verb} msg={message}")));
     }
 }
 

@@ -14,6 +14,9 @@ const VALUE_MAX: usize = 64;
 /// The length of a value in a log line, in characters.
 const LOG_VALUE_MAX: usize = 600;
 
+/// The length of a sentence in a log line, in characters.
+const LOG_MESSAGE_MAX: usize = 2000;
+
 /// The length of a label's value in the metrics, in characters.
 const LABEL_MAX: usize = 64;
 
@@ -90,15 +93,24 @@ pub fn json(document: &str) -> String {
 /// A value of a `key=value` log line, cut after 600 characters: bare if it is
 /// a plain word, otherwise a JSON string in printable ASCII.
 pub fn log_value(text: &str) -> String {
+    log_text(text, LOG_VALUE_MAX)
+}
+
+/// A sentence as the value of a log line, cut after 2000 characters.
+pub fn log_message(text: &str) -> String {
+    log_text(text, LOG_MESSAGE_MAX)
+}
+
+fn log_text(text: &str, most: usize) -> String {
     let plain = |byte: u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'/' | b':' | b'@')
     };
-    if !text.is_empty() && text.len() <= LOG_VALUE_MAX && text.bytes().all(plain) {
+    if !text.is_empty() && text.len() <= most && text.bytes().all(plain) {
         return text.to_owned();
     }
     let mut out = String::from("\"");
     let mut rest = text.chars();
-    for c in rest.by_ref().take(LOG_VALUE_MAX) {
+    for c in rest.by_ref().take(most) {
         push_json(&mut out, c);
     }
     if rest.next().is_some() {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use super::CliError;
 use super::options::{self, Given, Group, Opt, Verb, Words};
+use crate::config::LogFormat;
 use crate::node::install::{self, Options};
 use crate::node::{Mode, NodeError, reconcile};
 
@@ -43,6 +44,11 @@ const MODE: Opt = Opt::word::<Mode>(
 );
 const METRICS: Opt =
     Opt::text("metrics", "ADDR", "serve http://ADDR/metrics for Prometheus, and /readyz");
+pub(super) const LOG_FORMAT: Opt = Opt::word::<LogFormat>(
+    "log-format",
+    "FORMAT",
+    "the program's own lines while it stays: text or json (as the settings' logFormat, or text)",
+);
 const ONCE: Opt = Opt::flag("once", "do it once and end");
 const CHECK: Opt = Opt::flag("check", "change nothing; exit 1 unless all is in place and current");
 
@@ -67,6 +73,7 @@ pub(super) static VERB: Verb = Verb {
             REPAIR,
             CACHE_DIR,
             METRICS,
+            LOG_FORMAT,
             ONCE,
             CHECK,
             AUDIT,
@@ -84,6 +91,10 @@ impl Words for Mode {
     const WORDS: &'static [(&'static str, Self)] = &[("own", Mode::Own), ("insert", Mode::Insert)];
 }
 
+impl Words for LogFormat {
+    const WORDS: &'static [(&'static str, Self)] = &LogFormat::WORDS;
+}
+
 fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
     let defaults = Options::default();
     let mut options = Options {
@@ -95,6 +106,7 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
         metrics: given.text(&METRICS)?.map(address).transpose()?,
         cache_dir: given.path(&CACHE_DIR).unwrap_or(defaults.cache_dir),
         repair: given.has(&REPAIR),
+        log_format: given.word(&LOG_FORMAT)?,
     };
     options.sources.config = given.path(&CONFIG);
     options.sources.mesh_configs = given.paths(&MESH_CONFIG);
@@ -108,7 +120,7 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
         (true, true) => {
             return Err(CliError::Usage("--once and --check exclude each other".to_owned()));
         }
-        (false, false) => return reconcile::run(&options).map_err(failed),
+        (false, false) => return reconcile::run(&options).map_err(|_| CliError::Reported),
         (true, false) => install::once(&options).map_err(failed)?,
         (false, true) => {
             let report = install::check(&options).map_err(failed)?;

@@ -58,6 +58,9 @@ pub(crate) enum CliError {
     /// It could not be done: exit code 1.
     #[error("{0}")]
     Failed(String),
+    /// It could not be done, and the log says why.
+    #[error("it is in the log")]
+    Reported,
     /// It could not be done, and a contract says with which exit code.
     #[error("{message}")]
     Exit {
@@ -97,6 +100,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
             let verb = verb.map(|verb| format!("{} ", verb.name)).unwrap_or_default();
             (2, vec![message, format!("try: osm-cni {verb}--help")])
         }
+        Err(CliError::Reported) => return 1,
         Err(CliError::Exit { code, message, hints }) => (code, [vec![message], hints].concat()),
         Err(error) => (1, vec![error.to_string()]),
     };

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::CliError;
-use super::install::{BIN_DIR, CONF_DIR, CONF_NAME, conf_name, failed};
+use super::install::{BIN_DIR, CONF_DIR, CONF_NAME, LOG_FORMAT, conf_name, failed};
 use super::options::{Given, Group, Opt, Verb};
 use crate::node::install;
 use crate::node::uninstall::{self, Options};
@@ -22,7 +22,10 @@ pub(super) static VERB: Verb = Verb {
             runtimes call it for pods that were made with it, until --remove-binary.",
     usage: "[OPTION]...",
     operand: None,
-    groups: &[Group { title: "", options: &[BIN_DIR, CONF_DIR, CONF_NAME, REMOVE_BINARY, STAY] }],
+    groups: &[Group {
+        title: "",
+        options: &[BIN_DIR, CONF_DIR, CONF_NAME, REMOVE_BINARY, STAY, LOG_FORMAT],
+    }],
     notes: "A directory without any network configuration is a wrong one: exit code 1.",
     example: "osm-cni uninstall --conf-dir /etc/cni/net.d",
     run,
@@ -35,6 +38,7 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
         conf_dir: given.path(&CONF_DIR).unwrap_or(defaults.conf_dir),
         conf_name: conf_name(given)?.unwrap_or(defaults.conf_name),
         remove_binary: given.has(&REMOVE_BINARY),
+        log_format: given.word(&LOG_FORMAT)?,
     };
     let done = uninstall::once(&options).map_err(failed)?;
     if done.is_empty() {

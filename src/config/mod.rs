@@ -164,10 +164,16 @@ pub struct LogSettings {
 /// `logFormat`: the form of a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LogFormat {
-    /// Time, level, then `key=value` pairs or a sentence.
+    /// Time, level, then `key=value` pairs.
     Text,
     /// A JSON object.
     Json,
+}
+
+impl LogFormat {
+    /// Its names.
+    pub(crate) const WORDS: [(&'static str, Self); 2] =
+        [("text", LogFormat::Text), ("json", LogFormat::Json)];
 }
 
 impl Settings {

@@ -33,8 +33,6 @@ const LEVELS: [(&str, LevelFilter); 6] = [
     ("trace", LevelFilter::Trace),
 ];
 
-const FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
-
 const IPV6: [(&str, Ipv6Mode); 3] =
     [("bypass", Ipv6Mode::Bypass), ("redirect", Ipv6Mode::Redirect), ("reject", Ipv6Mode::Reject)];
 
@@ -79,7 +77,7 @@ pub(super) fn settings(
 /// The settings about the log, and the first of them that is wrong.
 fn log(root: &Object<'_>) -> (LogSettings, Option<ConfigError>) {
     let level = root.field("logLevel").optional(|value| value.word(&LEVELS));
-    let format = root.field("logFormat").optional(|value| value.word(&FORMATS));
+    let format = root.field("logFormat").optional(|value| value.word(&LogFormat::WORDS));
     let file = root.field("logFile").optional(Scalar::optional_path);
     let default = LogSettings::default();
     let settings = LogSettings {

@@ -7,7 +7,7 @@ use std::mem;
 
 use serde_json::{Value, json};
 
-use crate::call_record::CallRecord;
+use crate::call_record;
 use crate::config::LogFormat;
 use crate::sanitize;
 
@@ -30,10 +30,7 @@ impl<W: Write> Write for Lines<W> {
         self.line.extend_from_slice(part);
         if part.ends_with(b"\n") {
             let line = mem::take(&mut self.line);
-            match self.format {
-                LogFormat::Text => self.to.write_all(&line)?,
-                LogFormat::Json => self.to.write_all(as_json(&line).as_bytes())?,
-            }
+            self.to.write_all(formatted(&line, self.format).as_bytes())?;
         }
         Ok(part.len())
     }
@@ -43,22 +40,33 @@ impl<W: Write> Write for Lines<W> {
     }
 }
 
-/// `TIME [LEVEL] MESSAGE` as a JSON object in one line: a call's record with its
-/// fields, anything else as `msg`.
-fn as_json(line: &[u8]) -> String {
+/// `TIME [LEVEL] MESSAGE` in the format of the log. A message that is no list of
+/// pairs itself becomes the pair `msg`.
+fn formatted(line: &[u8], format: LogFormat) -> String {
     let text = String::from_utf8_lossy(line);
     let text = text.trim_end();
     let (time, rest) = text.split_once(" [").unwrap_or(("", text));
     let (level, message) = rest.split_once("] ").unwrap_or(("INFO", rest));
-    let mut object = serde_json::Map::new();
-    object.insert("time".to_owned(), json!(time));
-    object.insert("level".to_owned(), json!(level.to_ascii_lowercase()));
-    let record = message.starts_with("verb=").then(|| CallRecord::parse(message)).flatten();
-    match record.and_then(|record| serde_json::to_value(record).ok()) {
-        Some(Value::Object(fields)) => object.extend(fields),
-        _ => drop(object.insert("msg".to_owned(), json!(message))),
+    let is_list = message.starts_with("verb=");
+    match format {
+        LogFormat::Text if is_list => format!("{time} [{level}] {message}\n"),
+        LogFormat::Text => format!("{time} [{level}] msg={}\n", sanitize::log_message(message)),
+        LogFormat::Json => {
+            let mut object = serde_json::Map::new();
+            object.insert("time".to_owned(), json!(time));
+            object.insert("level".to_owned(), json!(level.to_ascii_lowercase()));
+            match call_record::pairs(message) {
+                Some(pairs) => {
+                    for (key, value) in pairs {
+                        let value = call_record::json_value(&key, value);
+                        object.insert(key, value);
+                    }
+                }
+                None => drop(object.insert("msg".to_owned(), json!(message))),
+            }
+            sanitize::json(&Value::Object(object).to_string()) + "\n"
+        }
     }
-    sanitize::json(&Value::Object(object).to_string()) + "\n"
 }
 
 #[cfg(test)]
@@ -66,14 +74,18 @@ mod tests {
     use super::*;
 
     fn json(line: &str) -> Value {
+        serde_json::from_str(&written(line, LogFormat::Json)).expect("JSON")
+    }
+
+    fn written(line: &str, format: LogFormat) -> String {
         let mut out = Vec::new();
-        let mut lines = Lines::new(&mut out, LogFormat::Json);
+        let mut lines = Lines::new(&mut out, format);
         let (first, rest) = line.split_at(line.len() / 2);
         lines.write_all(first.as_bytes()).expect("memory has room");
         lines.write_all(rest.as_bytes()).expect("memory has room");
         let text = String::from_utf8(out).expect("UTF-8");
         assert_eq!(text.matches('\n').count(), 1, "{text}");
-        serde_json::from_str(&text).expect("JSON")
+        text
     }
 
     #[test]
@@ -83,6 +95,20 @@ mod tests {
         let expected = json!({"time": "2026-01-02T03:04:05Z", "level": "info", "verb": "ADD",
             "pod": "demo/web", "detail": "a \"b\"", "us": 5});
         assert_eq!(json(line), expected);
+    }
+
+    #[test]
+    fn a_record_stays_as_it_is_in_text() {
+        let line = "2026-01-02T03:04:05Z [INFO] verb=ADD pod=demo/web us=5\n";
+        assert_eq!(written(line, LogFormat::Text), line);
+    }
+
+    #[test]
+    fn a_message_cannot_pretend_to_be_pairs() {
+        let line = "2026-01-02T03:04:05Z [WARN] unknown field x\u{1b} verb=ADD \"y\n";
+        let expected =
+            "2026-01-02T03:04:05Z [WARN] msg=\"unknown field x\\u001b verb=ADD \\\"y\"\n";
+        assert_eq!(written(line, LogFormat::Text), expected);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::metrics::Metrics;
-use super::report::Output;
+use super::report::{Output, Reporter};
 
 /// A connection lasts at most so long.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Where it listens is reported, and so is why it cannot.
 pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>, output: Output) {
     std::thread::spawn(move || {
-        let listener = listen(address, &output);
+        let listener = listen(address, &mut Reporter::new(output, "install"));
         let mut connections = VecDeque::new();
         loop {
             serve(&listener, &mut connections, &metrics);
@@ -37,8 +37,7 @@ pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>, output: Output) 
     });
 }
 
-fn listen(address: SocketAddr, output: &Output) -> TcpListener {
-    let mut last = String::new();
+fn listen(address: SocketAddr, reporter: &mut Reporter) -> TcpListener {
     loop {
         let listener = TcpListener::bind(address).and_then(|listener| {
             listener.set_nonblocking(true)?;
@@ -46,14 +45,11 @@ fn listen(address: SocketAddr, output: &Output) -> TcpListener {
         });
         match listener {
             Ok((address, listener)) => {
-                output.line(format!("osm-cni install: metrics at http://{address}/metrics"));
+                reporter.info(&format!("metrics at http://{address}/metrics"));
                 return listener;
             }
-            Err(error) if error.to_string() == last => {}
-            Err(error) => {
-                output.error(format!("osm-cni install: cannot serve metrics on {address}: {error}; tried again until it works, or choose another --metrics address"));
-                last = error.to_string();
-            }
+            // The same error again is not reported again.
+            Err(error) => reporter.problem(&format!("cannot serve metrics on {address}: {error}; tried again until it works, or choose another --metrics address")),
         }
         std::thread::sleep(RETRY);
     }

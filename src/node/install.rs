@@ -21,7 +21,7 @@ use super::plan::{self, Mode, Plan, Target};
 use super::replace;
 use super::settings::{Severity, Sources, Wanted};
 use super::snapshot::{OwnList, Snapshot};
-use crate::config::Settings;
+use crate::config::{LogFormat, Settings};
 
 /// How often a directory that changes meanwhile is looked at again.
 const ATTEMPTS: u32 = 5;
@@ -45,6 +45,8 @@ pub(crate) struct Options {
     pub(crate) cache_dir: PathBuf,
     /// Whether pods around the mesh get their rules.
     pub(crate) repair: bool,
+    /// The format of the lines while it stays; without one that of the settings.
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             metrics: None,
             cache_dir: PathBuf::from(cache::RESULTS),
             repair: false,
+            log_format: None,
         }
     }
 }
@@ -70,16 +73,17 @@ pub(crate) struct Report {
     primary: FileName,
     /// The file with our entry.
     file: PathBuf,
-    digest: String,
+    /// The rulesets and the digest of the settings.
+    in_force: String,
     /// What is odd, a sentence each.
     pub(crate) warnings: Vec<String>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Report { primary, file, digest, .. } = self;
+        let Report { primary, file, in_force, .. } = self;
         let what = if self.changed { "installed" } else { "in place and current" };
-        write!(f, "{what}: {} over {primary}, settings {digest}", file.display())
+        write!(f, "{what}: {} over {primary}, {in_force}", file.display())
     }
 }
 
@@ -203,7 +207,7 @@ fn report(options: &Options, wanted: &Wanted, plan: &Plan, changed: bool) -> Rep
         changed,
         primary: plan.primary.clone(),
         file: plan.file.in_dir(&options.conf_dir),
-        digest: wanted.digest.clone(),
+        in_force: wanted.in_force(),
         warnings: wanted.notes.iter().chain(&wanted.settings.warnings).cloned().collect(),
     }
 }

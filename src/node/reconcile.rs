@@ -21,7 +21,7 @@ use super::name::FileName;
 use super::plan::Plan;
 use super::replace;
 use super::report::{Output, Reporter};
-use super::settings::{Sources, Texts, Wanted};
+use super::settings::{Severity, Sources, Texts, Wanted};
 use super::snapshot::{OwnList, Snapshot};
 use super::step::Step;
 use super::tail;
@@ -40,11 +40,25 @@ const LAST_LINES: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// What is wrong with the directories at the start, or with an order of files
-/// in which our entry could never take effect. Later problems are reported and
-/// tried again.
+/// in which our entry could never take effect; it is reported. Later problems are
+/// reported and tried again.
 pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
-    let watch = Watch::new()?;
-    let output = Output::start();
+    // First: it keeps signals from the threads that are started later.
+    let watch = Watch::new();
+    let output = Output::start(options.log_format);
+    // The first lines come before the loop has read the settings.
+    if let Ok(wanted) = options.sources.check(&options.sources.read()) {
+        output.follow(wanted.settings.log.format);
+    }
+    let ended = watch.and_then(|watch| stay(options, &watch, &output));
+    if let Err(error) = &ended {
+        Reporter::new(output.clone(), "install").problem(&error.to_string());
+    }
+    output.flush(LAST_LINES);
+    ended
+}
+
+fn stay(options: &Options, watch: &Watch, output: &Output) -> Result<(), NodeError> {
     let metrics = Arc::new(Metrics::default());
     replace::sweep(&options.conf_dir)?;
     let mut reconciler = Reconciler::new(options, Arc::clone(&metrics), output.clone());
@@ -52,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
         http::start(address, Arc::clone(&metrics), output.clone());
     }
     if !watch.has_inotify() {
-        reconciler.reporter.problem("the kernel gives no inotify instance (fs.inotify.max_user_instances): looking every second instead");
+        reconciler.reporter.warning("the kernel gives no inotify instance (fs.inotify.max_user_instances): looking every second instead");
     }
     let auditor =
         Auditor::start(options.scope(None), options.repair, Arc::clone(&metrics), output.clone());
@@ -63,11 +77,11 @@ pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
         reconciler.watched().iter().for_each(|dir| watch.add(dir));
         let next = match reconciler.pass(Instant::now()) {
             Ok(next) => next,
-            Err(error) if is_first && error.is_lasting() => {
-                output.flush(LAST_LINES);
-                return Err(error);
+            Err(error) if is_first && error.is_lasting() => return Err(error),
+            Err(error) => {
+                reconciler.reporter.problem(&error.to_string());
+                TIMER
             }
-            Err(_) => TIMER,
         };
         is_first = false;
         log.follow(reconciler.log_file());
@@ -76,7 +90,6 @@ pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
         }
         if watch.wait(next) == News::End {
             reconciler.reporter.info("ended by a signal: binary and configuration stay in place, osm-cni uninstall removes them");
-            output.flush(LAST_LINES);
             return Ok(());
         }
         std::thread::sleep(pace.next(Instant::now()));
@@ -143,9 +156,6 @@ impl<'o> Reconciler<'o> {
             (Ok(_), Some(refused)) => Err(refused.clone()),
             (Ok((_, verdict)), None) => verdict.clone(),
         };
-        if let Err(error) = &looked {
-            self.reporter.problem(&error.to_string());
-        }
         self.metrics.verdict(verdict);
         looked.map(|(next, _)| next)
     }
@@ -233,8 +243,8 @@ impl<'o> Reconciler<'o> {
         let verdict = install::verdict(self.options, wanted, snapshot, &plan, &mut self.binary);
         let Plan { primary, file, text, .. } = plan;
         self.left = Some((file, text));
-        let (path, digest) = (path.display(), &wanted.digest);
-        let line = format!("in place and current: {path} over {primary}, settings {digest}");
+        let (path, in_force) = (path.display(), wanted.in_force());
+        let line = format!("in place and current: {path} over {primary}, {in_force}");
         match verdict {
             Ok(()) => {
                 self.reporter.info(&line);
@@ -286,18 +296,21 @@ impl<'o> Reconciler<'o> {
         }
         match self.options.sources.check(&texts) {
             Ok(wanted) => {
+                self.reporter.follow(&wanted.settings.log);
                 if self.wanted.is_some() {
                     let path = self.options.sources.config().display();
-                    self.reporter.info(&format!("{path}: new settings {}", wanted.digest));
+                    self.reporter.info(&format!("{path}: new settings, {}", wanted.in_force()));
                 }
                 for note in &wanted.notes {
                     self.reporter.info(note);
                 }
                 for warning in &wanted.settings.warnings {
-                    self.reporter.problem(&format!("settings: {warning}"));
+                    self.reporter.warning(&format!("settings: {warning}"));
                 }
-                if let Some((error, _)) = wanted.kubelet_problem() {
-                    self.reporter.problem(&error.to_string());
+                match wanted.kubelet_problem() {
+                    Some((error, Severity::Failure)) => self.reporter.problem(&error.to_string()),
+                    Some((error, Severity::Warning)) => self.reporter.warning(&error.to_string()),
+                    None => {}
                 }
                 self.wanted = Some(wanted);
                 self.refused = None;
@@ -316,6 +329,7 @@ impl<'o> Reconciler<'o> {
                         "this node has never had good settings, so the pods of the mesh are refused with error 7 until they are mended".to_owned(),
                     ),
                 };
+                self.reporter.follow(&wanted.settings.log);
                 self.wanted = Some(wanted);
                 let refused = format!("{error}; {what}");
                 self.reporter.problem(&refused);

@@ -7,17 +7,20 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
-use crate::sanitize;
+use log::Level;
+
+use crate::config::{LogFormat, LogSettings};
+use crate::journal::CommandLog;
 
 /// So many lines wait for a slow reader; further ones are lost.
 const QUEUE: usize = 1024;
-/// The length of a line of our own, in characters.
-const LONGEST: usize = 2000;
 /// So many different problems are reported at once.
 const PROBLEMS: usize = 32;
 /// Further ones are reported so often.
@@ -28,16 +31,32 @@ enum Message {
     Flush(Sender<()>),
 }
 
-/// The two standard streams.
+/// The two standard streams, and the format of the program's own lines on them.
 #[derive(Debug, Clone)]
 pub(crate) struct Output {
     out: SyncSender<Message>,
     err: SyncSender<Message>,
+    /// What was asked for; else the settings in force say it.
+    asked: Option<LogFormat>,
+    is_json: Arc<AtomicBool>,
 }
 
 impl Output {
-    pub(crate) fn start() -> Self {
-        Output { out: stream(std::io::stdout().as_fd()), err: stream(std::io::stderr().as_fd()) }
+    pub(crate) fn start(asked: Option<LogFormat>) -> Self {
+        let output = Output {
+            out: stream(std::io::stdout().as_fd()),
+            err: stream(std::io::stderr().as_fd()),
+            asked,
+            is_json: Arc::default(),
+        };
+        output.follow(LogFormat::Text);
+        output
+    }
+
+    /// The format that the settings name, unless another one was asked for.
+    pub(crate) fn follow(&self, format: LogFormat) {
+        let format = self.asked.unwrap_or(format);
+        self.is_json.store(format == LogFormat::Json, Ordering::Relaxed);
     }
 
     /// A line on standard output, which must be safe to print.
@@ -45,9 +64,11 @@ impl Output {
         let _ = self.out.try_send(Message::Line(line));
     }
 
-    /// A line on standard error, which must be safe to print.
-    pub(crate) fn error(&self, line: String) {
-        let _ = self.err.try_send(Message::Line(line));
+    fn log(&self, command: &'static str, level: Level, message: &str) {
+        let is_json = self.is_json.load(Ordering::Relaxed);
+        let format = if is_json { LogFormat::Json } else { LogFormat::Text };
+        let stream = if level == Level::Info { &self.out } else { &self.err };
+        CommandLog::new(command, Queue(stream.clone()), format).line(level, message);
     }
 
     /// Waits until all lines are written, at most so long.
@@ -80,11 +101,26 @@ fn write_lines(lines: &Receiver<Message>, to: &mut File) {
     }
 }
 
+/// Where lines wait to be written.
+struct Queue(SyncSender<Message>);
+
+impl Write for Queue {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line).trim_end().to_owned();
+        let _ = self.0.try_send(Message::Line(text));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Reports what a command does and finds, without repeating itself.
 #[derive(Debug)]
 pub(crate) struct Reporter {
     output: Output,
-    /// Begins each line.
+    /// Its name stands in each line.
     command: &'static str,
     said: String,
     problems: BTreeSet<u64>,
@@ -102,17 +138,31 @@ impl Reporter {
         }
     }
 
+    /// Writes in the format of these settings from now on.
+    pub(crate) fn follow(&self, log: &LogSettings) {
+        self.output.follow(log.format);
+    }
+
     /// A line on standard output, unless it is the last one again.
     pub(crate) fn info(&mut self, line: &str) {
         if self.said != line {
             line.clone_into(&mut self.said);
             self.problems.clear();
-            self.output.line(self.format(line));
+            self.output.log(self.command, Level::Info, line);
         }
     }
 
-    /// A line on standard error, unless it was said since the last good news.
+    /// An error on standard error, unless it was said since the last good news.
     pub(crate) fn problem(&mut self, line: &str) {
+        self.complain(Level::Error, line);
+    }
+
+    /// The same for what is odd and does no harm.
+    pub(crate) fn warning(&mut self, line: &str) {
+        self.complain(Level::Warn, line);
+    }
+
+    fn complain(&mut self, level: Level, line: &str) {
         let mut hash = DefaultHasher::new();
         line.hash(&mut hash);
         let is_full = self.problems.len() >= PROBLEMS;
@@ -125,10 +175,6 @@ impl Reporter {
         }
         self.last_problem = Some(Instant::now());
         self.said.clear();
-        self.output.error(self.format(line));
-    }
-
-    fn format(&self, line: &str) -> String {
-        format!("osm-cni {}: {}", self.command, sanitize::message(line, LONGEST))
+        self.output.log(self.command, level, line);
     }
 }

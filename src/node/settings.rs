@@ -187,6 +187,19 @@ impl Wanted {
         Self::new(&entry).ok()
     }
 
+    /// The rulesets of the meshes that are served, and the digest.
+    pub(crate) fn in_force(&self) -> String {
+        let meshes = self.settings.selection.iter().flat_map(|selection| &selection.meshes);
+        let rulesets = meshes.filter_map(|mesh| Some(mesh.redirection.as_ref().ok()?.layout.name));
+        let rulesets: Vec<_> = rulesets.collect();
+        let word = match rulesets.len() {
+            0 => return format!("settings {}", self.digest),
+            1 => "ruleset",
+            _ => "rulesets",
+        };
+        format!("{word} {}, settings {}", rulesets.join(" and "), self.digest)
+    }
+
     /// What is wrong with the kubelet's directory.
     pub(crate) fn kubelet_problem(&self) -> Option<(NodeError, Severity)> {
         let Kubelet { dir, is_set } = self.kubelet.as_ref()?;

@@ -17,6 +17,7 @@ use super::snapshot::OwnList;
 use super::step::Step;
 use super::watch::{News, Watch};
 use super::withdraw;
+use crate::config::LogFormat;
 
 /// How often the directory is looked at without news.
 const TIMER: Duration = Duration::from_secs(10);
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     /// The name of our own list.
     pub(crate) conf_name: String,
     pub(crate) remove_binary: bool,
+    /// The format of the lines while it stays.
+    pub(crate) log_format: Option<LogFormat>,
 }
 
 /// Takes our entry out, and the binary away if asked to. Returns what was
@@ -60,7 +63,7 @@ pub(crate) fn once(options: &Options) -> Result<Vec<String>, NodeError> {
 /// The kernel gives no signal descriptor.
 pub(crate) fn stay(options: &Options) -> Result<(), NodeError> {
     let watch = Watch::new()?;
-    let output = Output::start();
+    let output = Output::start(options.log_format);
     let mut reporter = Reporter::new(output.clone(), "uninstall");
     let mut pace = Pace::new(Instant::now());
     loop {

@@ -8,6 +8,7 @@ mod directory;
 mod fights;
 mod hostile;
 mod kills;
+mod log_lines;
 pub(crate) mod manifests;
 mod metrics;
 mod primaries;
