@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential prove test-kernels test-kernels-short test-headers image cluster cluster-down test-cluster bench soak fuzz deny release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential prove test-kernels test-kernels-short test-headers image cluster cluster-down test-cluster bench soak fuzz deny advisories release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +28,7 @@ test: ## format, lints, docs, every test, and each fuzz target for 5 s
 	@$(MAKE) --no-print-directory lint build
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=5
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) cargo test --locked
+	cargo test --locked --package osm-cni-bench --bin bench
 
 CONTAINERD ?= installed
 
@@ -129,6 +130,10 @@ $(DENY_ROOT)/bin/cargo-deny:
 deny: $(DENY_ROOT)/bin/cargo-deny ## licences, bans and sources of all dependencies
 	$(DENY) --workspace check licenses bans sources
 	$(DENY) --manifest-path fuzz/Cargo.toml check licenses bans sources
+
+advisories: $(DENY_ROOT)/bin/cargo-deny ## known defects of all dependencies; fetches the list of them
+	$(DENY) --workspace check advisories
+	$(DENY) --manifest-path fuzz/Cargo.toml check advisories
 
 lint: ## format, clippy, docs, dependencies and shell scripts
 	@scripts/needs.sh lint

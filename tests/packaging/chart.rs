@@ -27,7 +27,10 @@ fn kubectl() -> PathBuf {
 
 /// Runs helm on the chart; what it says on standard error is the error.
 fn run(verb: &[&str], options: &[&str]) -> Result<String, String> {
-    let chart = root().join("install/helm/osm-cni");
+    run_on(&root().join("install/helm/osm-cni"), verb, options)
+}
+
+fn run_on(chart: &Path, verb: &[&str], options: &[&str]) -> Result<String, String> {
     let mut words = vec![helm()];
     words.extend(verb);
     words.push(chart.to_str().expect("UTF-8"));
@@ -37,7 +40,12 @@ fn run(verb: &[&str], options: &[&str]) -> Result<String, String> {
 }
 
 fn template(options: &[&str]) -> String {
-    run(&["template", "osm-cni"], options).unwrap_or_else(|error| panic!("{error}"))
+    template_of(&root().join("install/helm/osm-cni"), options)
+}
+
+/// What a chart becomes.
+pub(super) fn template_of(chart: &Path, options: &[&str]) -> String {
+    run_on(chart, &["template", "osm-cni"], options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The values files of the chart's `ci/`.
@@ -70,6 +78,7 @@ fn wrong_values_are_refused_by_name() {
         ("image.digest=sha256:1", "/image/digest"),
         ("policy=both", "/policy"),
         ("imag.tag=1", "imag"),
+        ("startupTaint.enabled=true", "startupTaint.image"),
     ] {
         let error = run(&["template", "osm-cni"], &["--set", option]).expect_err(option);
         assert!(error.contains(part), "{option}: {error}");
@@ -199,6 +208,19 @@ fn the_policies_of_the_chart_are_the_manifests() {
         let other = template(&["--set", &format!("policy={policy},image.repository={image}")]);
         assert!(!other.contains(" osm-cni:") && !other.contains("\"osm-cni:"), "{policy}");
     }
+}
+
+#[test]
+fn the_startup_taint_of_the_chart_is_the_manifest() {
+    let manifest = objects(&read("install/startup-taint.yaml")).into_iter().map(essence);
+    let options = ["--set", "startupTaint.enabled=true,startupTaint.image=kubectl:1.32"];
+    let chart: Vec<_> = objects(&template(&options)).into_iter().map(essence).collect();
+    for object in manifest {
+        assert!(chart.contains(&object), "{} {}", object["kind"], object["metadata"]["name"]);
+    }
+    let elsewhere = [&options[..], &["--namespace", "elsewhere"]].concat();
+    let text = template(&elsewhere);
+    assert!(text.contains("-n elsewhere get pods") && !text.contains("-n osm-cni "), "{text}");
 }
 
 #[test]

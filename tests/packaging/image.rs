@@ -30,8 +30,8 @@ fn manifests_with_another_image_name_no_other() {
     script(&["scripts/manifests.sh", image, copy.to_str().expect("UTF-8")]);
     let ours = format!("osm-cni:{}", version());
     let (mut replaced, mut named) = (0, 0);
-    for path in files(&copy) {
-        let text = std::fs::read_to_string(&path).expect("text");
+    for path in files(&copy).iter().filter(|path| !path.starts_with(copy.join("helm"))) {
+        let text = std::fs::read_to_string(path).expect("text");
         replaced += text.matches(image).count();
         assert!(!text.contains(&format!(" {ours}")), "{}", path.display());
         assert!(!text.contains(&format!("\"{ours}")), "{}", path.display());
@@ -41,6 +41,28 @@ fn manifests_with_another_image_name_no_other() {
     }
     assert_eq!(replaced, named, "each place that names the image");
     assert!(replaced >= 6, "the DaemonSets, the validator and both policies: {replaced}");
+}
+
+/// As a release does it, and anybody with a registry of their own.
+#[test]
+fn the_chart_of_a_copy_installs_that_image() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let digest = format!("sha256:{}", "0123456789abcdef".repeat(4));
+    for (name, image) in [
+        ("tag", "registry.example.com:5000/mesh/osm-cni:9.9.9".to_owned()),
+        ("digest", format!("registry.example.com/mesh/osm-cni@{digest}")),
+    ] {
+        let copy = directory.path().join(name);
+        script(&["scripts/manifests.sh", &image, copy.to_str().expect("UTF-8")]);
+        let chart = copy.join("helm/osm-cni");
+        for policy in ["admission", "kyverno"] {
+            let text = super::chart::template_of(&chart, &["--set", &format!("policy={policy}")]);
+            let images = text.lines().filter(|line| line.contains("image: "));
+            let other: Vec<_> = images.filter(|line| !line.contains(&image)).collect();
+            assert!(text.contains(&image) && other.is_empty(), "{image}: {other:?}");
+            assert!(!text.contains(&format!("\"osm-cni:{}", version())), "{image}: {policy}");
+        }
+    }
 }
 
 fn is_chart(path: &std::path::Path) -> bool {

@@ -8,6 +8,7 @@ mod chart;
 mod image;
 mod labels;
 mod monitoring;
+mod workflows;
 
 use serde::Deserialize as _;
 use serde_json::Value;

@@ -45,7 +45,28 @@ fn check(arguments: &[&str], input: &str) {
     assert!(output.status.success(), "{said}");
 }
 
-/// What the installer of a node without a network serves.
+/// Lines of the plugin's log: a call of each result, a slow one among them.
+const CALLS: &str = "\
+2026-01-02T03:04:05Z [INFO] verb=ADD pod=demo/a decision=redirect reason=volume annotations=outbound-ports us=830
+2026-01-02T03:04:05Z [INFO] verb=ADD pod=demo/b decision=leave reason=no-volume us=512345
+2026-01-02T03:04:05Z [ERROR] verb=ADD pod=demo/c us=95 code=100 error=\"pod annotation\"
+2026-01-02T03:04:05Z [INFO] verb=CHECK pod=demo/a us=1200
+";
+
+const DURATION: &str = "osm_cni_call_duration_seconds";
+
+/// Appends the calls to a log.
+fn log_calls(log: &Path) {
+    let file = std::fs::OpenOptions::new().append(true).open(log);
+    file.and_then(|mut file| file.write_all(CALLS.as_bytes())).expect("written");
+}
+
+/// The value of a series.
+fn number(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series))?.trim().parse().ok()
+}
+
+/// What the installer of a node without a network serves, after some calls.
 fn scrape() -> String {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
@@ -66,10 +87,24 @@ fn scrape() -> String {
         host::make_dirs(&node.path().join("kubelet/pods"));
         command.arg("--cache-dir").arg(node.path().join("cache"));
         command.args(["--metrics", &address.to_string()]);
+        let calls = node.path().join("calls.log");
+        host::write(&calls, "");
+        let settings = node.path().join("settings.json");
+        host::write(&settings, serde_json::json!({"logFile": calls}).to_string());
+        command.arg("--config").arg(&settings);
         let mut child = host::spawn_logged(command, &log);
         let deadline = Instant::now() + Duration::from_secs(20);
         let mut text = String::new();
-        while Instant::now() < deadline && !text.contains("osm_cni_pods_around_mesh") {
+        let is_complete = |text: &str| {
+            let calls = |verb| number(text, &format!("{DURATION}_count{{verb=\"{verb}\"}}"));
+            text.contains("osm_cni_pods_around_mesh")
+                && calls("CHECK").is_some_and(|checks| calls("ADD") == Some(3.0 * checks))
+        };
+        while Instant::now() < deadline && !is_complete(&text) {
+            // The log is followed from its end: what is there before is not counted.
+            if !text.contains("verb=\"CHECK\"") {
+                log_calls(&calls);
+            }
             text.clear();
             if let Ok(mut stream) = TcpStream::connect(address) {
                 let _ = stream
@@ -114,7 +149,18 @@ fn rule() -> Value {
 
 #[test]
 fn what_is_served_passes_prometheus_own_checks() {
-    check(&["check", "metrics"], &scrape());
+    let text = scrape();
+    check(&["check", "metrics"], &text);
+    // The times of ADDs, as a histogram: the slow one is below no bound but the last.
+    let of = |series: &str| {
+        number(&text, &format!("{DURATION}_{series}")).unwrap_or_else(|| panic!("{series}: {text}"))
+    };
+    let below = |le: &str| of(&format!("bucket{{verb=\"ADD\",le=\"{le}\"}}"));
+    let count = of("count{verb=\"ADD\"}");
+    assert!(count >= 3.0 && count == below("+Inf") && count == below("1"), "{text}");
+    assert!(below("0.1") * 3.0 == count * 2.0 && below("0.0005") * 3.0 == count, "{text}");
+    let sum = of("sum{verb=\"ADD\"}");
+    assert!((sum - count / 3.0 * 0.513_27).abs() < 1e-6, "{text}");
 }
 
 #[test]
