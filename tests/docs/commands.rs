@@ -1,9 +1,8 @@
 //! Commands in the documentation. A block of commands says where it needs to be
 //! run: `sh cluster`, `sh node`, or plain `sh` for a checkout of the repository.
-//! None of these can be run here as they stand, so everything that they name is
-//! looked up instead: verbs and options in the program's own help, make targets
-//! in the Makefile, files in the repository. `quoted` runs those of `console`
-//! blocks.
+//! Everything that they name is looked up: verbs and options in the program's own
+//! help, make targets in the Makefile, files in the repository. `quoted` runs
+//! those of `console` and `sh node` blocks; the others cannot be run here.
 
 use super::{Page, exists, pages, root};
 use crate::cli::osm_cni;

@@ -1,12 +1,12 @@
-//! `docs/troubleshoot.md`: every command of osm-cni in it is run, and prints what
-//! is quoted. In a block marked `console`, a line that begins with `$ osm-cni` is
-//! a command (a `\` at its end continues it), the lines up to the next `$` are
-//! its output, and a line of `...` stands for any lines. Commands of other
-//! programs need a cluster and are not run.
+//! The commands of osm-cni in the documentation are run. In a block marked
+//! `console`, a line that begins with `$ osm-cni` is a command (a `\` at its end
+//! continues it), the lines up to the next `$` are what it prints, and a line of
+//! `...` stands for any lines. In a block marked `sh node` each line is a command,
+//! which must succeed. Commands of other programs need a cluster and are not run.
 
 use serde_json::json;
 
-use super::Page;
+use super::{Page, pages};
 use crate::cli::node::{Node, document};
 use crate::support::host;
 
@@ -49,9 +49,9 @@ fn matches(quoted: &[String], real: &[&str]) -> bool {
 }
 
 #[test]
-fn the_troubleshooting_page_prints_what_it_quotes() {
-    let quoted = quoted(&Page::read("docs/troubleshoot.md"));
-    assert!(quoted.len() > 5, "the page has commands");
+fn every_page_prints_what_it_quotes() {
+    let quoted: Vec<_> = pages().iter().flat_map(quoted).collect();
+    assert!(quoted.len() > 8, "the pages have commands");
     let node = Node::new("test", "test-58d4f8ff58-wtz4f");
     node.add(&document(), &json!({"openservicemesh.io/outbound-port-exclusion-list": "8080"}));
     let mesh_config = json!({"apiVersion": "config.openservicemesh.io/v1alpha1", "kind": "MeshConfig", "spec": document()});
@@ -74,4 +74,40 @@ fn the_troubleshooting_page_prints_what_it_quotes() {
         }
     }
     assert!(wrong.is_empty(), "quoted otherwise than printed:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_command_for_a_node_succeeds_there() {
+    let node = Node::new("test", "web");
+    node.add(&document(), &json!({}));
+    host::write(&node.root().join("home/settings.json"), document().to_string());
+    let list = json!({"cniVersion": "1.0.0", "name": "rignet", "plugins": [{"type": "bridge"}]});
+    host::write(&node.root().join("etc/cni/net.d/10-bridge.conflist"), list.to_string());
+    host::make_dirs(&node.root().join("opt/cni/bin"));
+    let at = |path: &str| node.root().join(path).to_str().expect("UTF-8").to_owned();
+    let (root, bin, conf) = (at(""), at("opt/cni/bin"), at("etc/cni/net.d"));
+    let mut count = 0;
+    for page in pages() {
+        for block in page.blocks().into_iter().filter(|block| block.info == "sh node") {
+            for line in block.lines.join("\n").replace("\\\n", " ").lines() {
+                let line = line.replace("NAMESPACE/NAME", "test/web");
+                let mut words: Vec<_> = line.split_whitespace().collect();
+                // Takes minutes and has a place of its own in the workflow.
+                if words == ["make", "demo"] {
+                    continue;
+                }
+                let place = page.path.display();
+                assert!(words[0].ends_with("osm-cni"), "{place}: {line}: not ours to run");
+                match words[1] {
+                    "install" => words.extend(["--bin-dir", &bin, "--conf-dir", &conf]),
+                    "audit" => words.extend(["--host-root", &root]),
+                    _ => {}
+                }
+                let run = node.run(&words);
+                assert_eq!(run.status, Some(0), "{place}: {line}: {}{}", run.stdout, run.stderr);
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 4, "commands are found: {count}");
 }
