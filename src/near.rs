@@ -2,17 +2,17 @@
 //!
 //! Pure.
 
-/// The candidate that the word was probably meant to be: at most two edits
-/// away, and at most a third of its own length.
+/// The candidate that the word was probably meant to be, in whatever case: at
+/// most two edits away, and at most a third of its own length.
 pub(crate) fn nearest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
-    let word: Vec<char> = word.chars().take(64).collect();
-    let distances = candidates.into_iter().map(|candidate| (distance(&word, candidate), candidate));
-    let near = distances.filter(|(distance, candidate)| {
-        *distance <= 2 && distance * 3 <= candidate.chars().count().max(3)
-    });
+    let word: Vec<char> = word.to_lowercase().chars().take(64).collect();
+    let distances = candidates
+        .into_iter()
+        .map(|candidate| (distance(&word, &candidate.to_lowercase()), candidate));
+    let near = distances.filter(|(distance, candidate)| *distance <= (candidate.len() / 3).min(2));
     near.min_by_key(|(distance, _)| *distance).map(|(_, candidate)| candidate)
 }
 
@@ -50,6 +50,7 @@ mod tests {
             ("rendr", Some("render")),
             ("mod", Some("mode")),
             ("wiat", Some("wait")),
+            ("Inspect", Some("inspect")),
             ("run", None),
             ("", None),
             ("dome", None),

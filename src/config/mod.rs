@@ -9,6 +9,7 @@
 
 pub mod expected;
 pub mod lists;
+mod mesh_config;
 mod parse;
 pub mod profile;
 mod read;
@@ -24,6 +25,7 @@ use log::LevelFilter;
 use serde_json::value::RawValue;
 
 pub use lists::{Lists, PortRange};
+pub use mesh_config::MeshConfigError;
 pub use profile::{Layout, Profile};
 pub use read::ConfigError;
 pub use source::{Entry, SourceError};

@@ -5,6 +5,7 @@
 
 use super::profile::Profile;
 use super::read::Object;
+use crate::near::nearest;
 use crate::sanitize;
 
 /// Our own fields.
@@ -74,10 +75,6 @@ pub(super) const SIDECAR: [&str; 1] = ["localProxyMode"];
 /// no configuration of ours at all does not flood the log.
 const WARNINGS_MAX: usize = 16;
 
-/// A field whose name differs from a known one in no more than this many
-/// letters is a misspelt one.
-const NEAR: usize = 2;
-
 /// Unknown fields, a sentence each.
 pub(super) fn warnings(root: &Object<'_>, profiles: &[&Profile]) -> Vec<String> {
     let mut unknown = Vec::new();
@@ -85,7 +82,7 @@ pub(super) fn warnings(root: &Object<'_>, profiles: &[&Profile]) -> Vec<String> 
         FIELDS.contains(&name) || CNI_FIELDS.contains(&name) || name.starts_with("cni.dev/")
     };
     for name in root.names().filter(|name| !known(name)) {
-        unknown.push(sentence(&root.path_of(name), near(name, &FIELDS)));
+        unknown.push(sentence(&root.path_of(name), nearest(name, FIELDS)));
     }
     parts(root, &mut unknown);
     let meshes = root.field("meshes").object().unwrap_or_default();
@@ -97,7 +94,7 @@ pub(super) fn warnings(root: &Object<'_>, profiles: &[&Profile]) -> Vec<String> 
         }
         let mesh = meshes.field(name).object().unwrap_or_default();
         for name in mesh.names().filter(|name| !MESH_FIELDS.contains(name)) {
-            unknown.push(sentence(&mesh.path_of(name), near(name, &MESH_FIELDS)));
+            unknown.push(sentence(&mesh.path_of(name), nearest(name, MESH_FIELDS)));
         }
         parts(&mesh, &mut unknown);
     }
@@ -116,7 +113,7 @@ fn parts(object: &Object<'_>, unknown: &mut Vec<String>) {
     for (part, known) in [("traffic", &TRAFFIC[..]), ("sidecar", &SIDECAR), ("proxy", &PROXY)] {
         let fields = object.field(part).object().unwrap_or_default();
         for name in fields.names().filter(|name| !known.contains(name)) {
-            let near = near(name, known);
+            let near = nearest(name, known.iter().copied());
             if near.is_some() || part == "proxy" {
                 unknown.push(sentence(&fields.path_of(name), near));
             }
@@ -130,34 +127,6 @@ fn sentence(path: &str, near: Option<&str>) -> String {
         Some(near) => format!("unknown field {path} is ignored; did you mean {near}?"),
         None => format!("unknown field {path} is ignored"),
     }
-}
-
-/// The known name that was perhaps meant.
-fn near<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let distance = |known: &&str| distance(&name.to_lowercase(), &known.to_lowercase());
-    let found = known.iter().min_by_key(|known| distance(known))?;
-    // Of a short name, two letters are most of it.
-    let most = NEAR.min(found.len() / 3);
-    (distance(found) <= most).then_some(found)
-}
-
-/// How many letters are to be added, removed or replaced (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    if a.len().abs_diff(b.len()) > 4 * NEAR {
-        return usize::MAX;
-    }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (index, c) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = index + 1;
-        for (column, other) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(c != *other);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
