@@ -38,8 +38,8 @@ const RULESET: Opt = Opt::word::<&'static Layout>(
 const MESH: Opt = Opt::word::<&'static Profile>(
     "mesh",
     "NAME",
-    "osm or fsm: whose sidecar the pod has, where the settings name several meshes (that of the \
-     annotations' prefix, else the first)",
+    "osm or fsm: the mesh that the pod is of, where the settings name several (the one whose \
+     prefix the annotations have)",
 );
 const NAMESPACE: Opt = Opt::text("namespace", "NS", "the pod's namespace (default)");
 const ANNOTATION: Opt = Opt::text(
@@ -171,24 +171,40 @@ impl PodOptions {
         })
     }
 
-    /// The mesh whose sidecar the pod has; none where the settings of the meshes
-    /// are wrong, which the decision says.
+    /// The mesh that the pod is of. None if its sidecar does not matter, or if the
+    /// settings of the meshes are wrong, which the decision says.
+    ///
+    /// # Errors
+    /// It could be of several meshes, or `--mesh` names another one.
     fn mesh<'s>(&self, settings: &'s Settings) -> Result<Option<&'s Mesh>, CliError> {
         let Ok(selection) = &settings.selection else { return Ok(None) };
         let meshes = &selection.meshes;
-        let Some(profile) = self.mesh else {
-            let has_prefix = |mesh: &&Mesh| {
+        let is_meant = |mesh: &&Mesh| match self.mesh {
+            Some(profile) => mesh.profile == profile,
+            None => {
                 let prefix = format!("{}/", mesh.annotation_prefix);
-                self.annotations.iter().any(|(key, _)| key.starts_with(&prefix))
-            };
-            return Ok(meshes.iter().find(has_prefix).or(meshes.first()));
+                meshes.len() == 1
+                    || self.annotations.iter().any(|(key, _)| key.starts_with(&prefix))
+            }
         };
-        let mesh = meshes.iter().find(|mesh| mesh.profile == profile);
-        let unnamed = || {
-            let form = "a mesh that the setting mesh names";
-            options::wrong_value(&MESH, profile.name, form)
-        };
-        mesh.map(Some).ok_or_else(unnamed)
+        let meant: Vec<&Mesh> = meshes.iter().filter(is_meant).collect();
+        let needs_prefix = self.annotations.iter().any(|(key, _)| !key.contains('/'));
+        match (&meant[..], self.mesh) {
+            ([mesh], _) => Ok(Some(mesh)),
+            (_, Some(profile)) => {
+                let form = "a mesh that the setting mesh names";
+                Err(options::wrong_value(&MESH, profile.name, form))
+            }
+            (_, None) if !self.sidecar && !needs_prefix => Ok(None),
+            (_, None) => {
+                let names: Vec<_> = meshes.iter().map(|mesh| mesh.profile.name).collect();
+                Err(CliError::Failed(format!(
+                    "the setting mesh names several ({}), and neither --mesh nor an annotation with \
+                     the prefix of one of them says which one the pod is of: give --mesh",
+                    names.join(", ")
+                )))
+            }
+        }
     }
 
     /// A key without a slash gets the mesh's prefix.

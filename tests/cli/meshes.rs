@@ -75,13 +75,35 @@ fn with_several_meshes_the_pods_own_is_that_of_its_annotations_or_the_option() {
         (json["mesh"].clone(), json["ruleset"].clone())
     };
     let (osm, fsm) = ((json!("osm"), json!("osm-v0")), (json!("fsm"), json!("fsm")));
-    assert_eq!(mesh(""), osm);
     assert_eq!(mesh("--mesh fsm"), fsm);
+    assert_eq!(mesh("--annotation openservicemesh.io/sidecar-injection=enabled"), osm);
     assert_eq!(mesh("--annotation flomesh.io/sidecar-injection=enabled"), fsm);
     assert_eq!(mesh("--mesh osm --annotation inbound-port-exclusion-list=80"), osm);
     let only_osm = settings(json!({}));
     let wrong = osm_cni(&["render", "--mesh", "fsm", "--config", argument(only_osm.path())]);
     assert!(wrong.failed(2).contains("a mesh that the setting mesh names"), "{wrong:?}");
+}
+
+#[test]
+fn with_several_meshes_a_pod_that_could_be_of_either_is_refused() {
+    let file = settings(json!({"mesh": ["osm", "fsm"]}));
+    let config = argument(file.path());
+    let both = "--annotation openservicemesh.io/sidecar-injection=enabled \
+                --annotation flomesh.io/sidecar-injection=enabled";
+    for pod in ["", "--namespace test", "--annotation inbound-port-exclusion-list=80", both] {
+        for verb in ["render", "explain --direction outbound --dst 192.0.2.1:80"] {
+            let run = osm_cni_line(&format!("{verb} --config {config} {pod}"));
+            let error = run.failed(1);
+            assert!(
+                error.contains("osm, fsm") && error.contains("--mesh"),
+                "{verb} {pod}: {run:?}"
+            );
+            assert_eq!(run.stdout, "", "{verb} {pod}");
+        }
+    }
+    // Without a sidecar it is of neither.
+    let json = osm_cni_line(&format!("render -o json --no-sidecar --config {config}")).json();
+    assert_eq!((&json["decision"], &json["mesh"]), (&json!("leave"), &Value::Null));
 }
 
 #[test]
