@@ -7,6 +7,7 @@ mod lifecycle;
 mod modules;
 mod neighbours;
 mod newest;
+mod pod_ip;
 mod random;
 mod refusals;
 mod samples;

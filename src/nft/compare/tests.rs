@@ -7,16 +7,22 @@ use crate::config::profile::{LAYOUTS, OSM_V0, OSM_V1};
 use crate::nft::{decode, encode};
 use crate::pod::PodAddresses;
 use crate::policy::{LocalProxy, Policy};
-use crate::ruleset::build;
 use crate::ruleset::sample::policy_with_lists;
+use crate::ruleset::{Verdict, build};
 
 fn owned(policy: &Policy, interface: &str) -> Ruleset {
     build(policy, Some(&Owner::new("c1", interface)))
 }
 
-/// What the kernel would hold after this ruleset was set.
+/// What the kernel would hold after this ruleset was set. It numbers rules in the
+/// order in which they are made.
 fn installed(ruleset: &Ruleset) -> Installed {
-    decode::installed(encode::replace(ruleset, &[]).bytes())
+    let mut installed = decode::installed(encode::replace(ruleset, &[]).bytes());
+    for table in &mut installed.tables {
+        let rules = table.chains.iter_mut().flat_map(|chain| &mut chain.rules);
+        rules.zip(10..).for_each(|(rule, handle)| rule.handle = handle);
+    }
+    installed
 }
 
 fn checked(expected: &Ruleset, found: &Installed) -> Result<(), String> {
@@ -122,4 +128,22 @@ fn an_address_of_another_family_that_came_later_is_no_difference() {
     assert_eq!(checked(&later, &installed(&with(pod_ip(None, Some("fd00::2"))))), Ok(()));
     let none = checked(&later, &installed(&with(pod_ip(None, None))));
     assert!(none.expect_err("no rule at all").contains("dnat to 10.0.0.2"));
+}
+
+#[test]
+fn a_pod_ip_rule_that_was_removed_is_missing_in_either_family() {
+    let ipv6 = Ipv6Mode::Redirect;
+    let local_proxy = pod_ip(Some([10, 0, 0, 2]), Some("fd00::2"));
+    let ruleset = owned(&Policy { local_proxy, ipv6, ..policy_with_lists(&OSM_V0) }, "eth0");
+    for (family, address) in [(Family::Ip, "10.0.0.2"), (Family::Ip6, "fd00::2")] {
+        let mut found = installed(&ruleset);
+        let table = found.tables.iter_mut().find(|table| table.family == family).expect("there");
+        let output = table.chains.iter_mut().find(|chain| chain.name == "OUTPUT");
+        let rules = &mut output.expect("there").rules;
+        let before = rules.len();
+        rules.retain(|rule| !matches!(rule.known().expect("ours").verdict, Verdict::Dnat(_)));
+        assert_eq!(rules.len() + 1, before);
+        let difference = check(&ruleset, &found, |_| true).expect_err("a rule is gone").to_string();
+        assert!(difference.ends_with(&format!("dnat to {address}) is gone")), "{difference}");
+    }
 }
