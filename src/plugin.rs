@@ -182,11 +182,9 @@ fn remove(owner: &Owner, interface: &str, netns: &Path) -> Result<String, Plugin
         return Ok("no tables of this attachment".to_owned());
     }
     // A pod that lives on with another interface keeps its redirection.
-    let up = links::up().map_err(|errno| NftError::Socket {
-        doing: "list the interfaces of the pod",
-        source: errno.into(),
-    })?;
-    if let Some(other) = up.into_iter().find(|name| name != interface) {
+    let doing = "list the interfaces of the pod";
+    let other = links::other_up(interface).map_err(|source| NftError::Socket { doing, source })?;
+    if let Some(other) = other {
         return Ok(format!("the rules stay, since interface {other} is up in the pod"));
     }
     kernel.commit(&encode::delete(&ours))?;

@@ -28,56 +28,57 @@ use crate::ruleset::{ChainKind, Family, Hook, HookPoint, Owner, Set, TABLE};
 /// elements and rules in any order that has parents before children; a table
 /// that comes again replaces the first. Objects of other tables are skipped.
 pub fn installed(dump: &[u8]) -> Installed {
-    installed_checked(dump).0
+    decoded(dump).0
 }
 
-/// The same, and whether an element came twice. The kernel's hash tables grow
-/// in the background; a dump that meets one doing so repeats some elements and
-/// leaves out as many others.
-pub(super) fn installed_checked(dump: &[u8]) -> (Installed, bool) {
-    let mut installed = Installed::default();
-    let mut repeated = false;
+fn decoded(dump: &[u8]) -> (Installed, bool) {
+    let mut decoder = Decoder::default();
     for message in Messages(dump) {
-        let Some(family) = family(&message) else { continue };
-        if message.nft_kind() == Some(NFT_MSG_NEWTABLE) {
-            if let Some(table) = new_table(family, &message.attributes()) {
-                installed.tables.retain(|table| table.family != family);
-                installed.tables.push(table);
-            }
-            continue;
+        decoder.add(&message);
+    }
+    decoder.finish()
+}
+
+/// Our tables, as far as a dump has told them.
+#[derive(Debug, Default)]
+pub(super) struct Decoder(Installed);
+
+impl Decoder {
+    /// Takes one more message. Returns how many of its objects were ours.
+    pub(super) fn add(&mut self, message: &Message<'_>) -> usize {
+        let (Some(family), Some(kind)) = (family(message), message.nft_kind()) else { return 0 };
+        if kind == NFT_MSG_NEWTABLE {
+            let Some(table) = new_table(family, &message.attributes()) else { return 0 };
+            self.0.tables.retain(|table| table.family != family);
+            self.0.tables.push(table);
+            return 1;
         }
-        let table = installed.tables.iter_mut().find(|table| table.family == family);
-        let (Some(kind), Some(table)) = (message.nft_kind(), table) else { continue };
-        table.add(kind, &message.attributes());
+        self.table(family).map_or(0, |table| table.add(kind, &message.attributes()))
     }
-    installed.tables.sort_by_key(|table| table.family);
-    // once for all messages: a set may have come in thousands
-    for set in installed.tables.iter_mut().flat_map(|table| &mut table.sets) {
-        repeated |= set.elements.sort();
+
+    /// The table of this family, which is still being read.
+    pub(super) fn table(&mut self, family: Family) -> Option<&mut InstalledTable> {
+        self.0.tables.iter_mut().find(|table| table.family == family)
     }
-    (installed, repeated)
+
+    /// The tables, and whether an element came twice. The kernel's hash tables
+    /// grow in the background; a dump that meets one doing so repeats some
+    /// elements and leaves out as many others.
+    pub(super) fn finish(self) -> (Installed, bool) {
+        let Decoder(mut installed) = self;
+        let mut repeated = false;
+        installed.tables.sort_by_key(|table| table.family);
+        // once for all messages: a set may have come in thousands
+        for set in installed.tables.iter_mut().flat_map(|table| &mut table.sets) {
+            repeated |= set.elements.sort();
+        }
+        (installed, repeated)
+    }
 }
 
 /// The comment of a table's message.
 pub(super) fn table_comment<'a>(message: &Message<'a>) -> Option<&'a str> {
     uapi::parse_comment(message.attributes().find(NFTA_TABLE_USERDATA)?.value)
-}
-
-/// How many elements a message has.
-pub(super) fn element_count(message: &Message<'_>) -> usize {
-    let list = message.attributes().find(NFTA_SET_ELEM_LIST_ELEMENTS);
-    list.map_or(0, |list| list.nested().filter(|element| element.kind == NFTA_LIST_ELEM).count())
-}
-
-/// The names of our sets in a dump whose elements can be read.
-pub(super) fn set_names(dump: &[u8], family: Family) -> Vec<String> {
-    let sets = Messages(dump).filter(|message| {
-        message.nft_kind() == Some(NFT_MSG_NEWSET)
-            && message.family() == Some(netlink::protocol(family))
-    });
-    let ours = sets.map(|message| message.attributes()).filter(|set| is_ours(set, NFTA_SET_TABLE));
-    let known = ours.filter(|set| set_kind(set).is_some());
-    known.filter_map(|set| Some(set.find(NFTA_SET_NAME)?.text()?.to_owned())).collect()
 }
 
 fn family(message: &Message<'_>) -> Option<Family> {
@@ -94,7 +95,8 @@ fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
     if !is_ours(table, NFTA_TABLE_NAME) {
         return None;
     }
-    let comment = table.find(NFTA_TABLE_USERDATA).and_then(|data| uapi::parse_comment(data.value));
+    let userdata = table.find(NFTA_TABLE_USERDATA);
+    let comment = userdata.and_then(|data| uapi::parse_comment(data.value));
     let flags = table.find(NFTA_TABLE_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
     let dormant = flags & NFT_TABLE_F_DORMANT != 0;
     Some(InstalledTable {
@@ -108,24 +110,25 @@ fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
 }
 
 impl InstalledTable {
-    /// Adds an object that is in this table.
-    fn add(&mut self, kind: u32, object: &Attributes<'_>) {
+    /// Adds what is in this table, and returns how many objects that are.
+    fn add(&mut self, kind: u32, object: &Attributes<'_>) -> usize {
         let table = match kind {
             NFT_MSG_NEWCHAIN => NFTA_CHAIN_TABLE,
             NFT_MSG_NEWSET => NFTA_SET_TABLE,
             NFT_MSG_NEWSETELEM => NFTA_SET_ELEM_LIST_TABLE,
             NFT_MSG_NEWRULE => NFTA_RULE_TABLE,
-            _ => return,
+            _ => return 0,
         };
         if !is_ours(object, table) {
-            return;
+            return 0;
         }
         match kind {
             NFT_MSG_NEWCHAIN => self.chains.extend(new_chain(object)),
             NFT_MSG_NEWSET => self.add_set(object),
-            NFT_MSG_NEWSETELEM => self.add_elements(object).unwrap_or_default(),
+            NFT_MSG_NEWSETELEM => return self.add_elements(object).unwrap_or_default(),
             _ => self.add_rule(object),
         }
+        1
     }
 
     fn add_set(&mut self, set: &Attributes<'_>) {
@@ -136,11 +139,12 @@ impl InstalledTable {
         }
     }
 
-    fn add_elements(&mut self, list: &Attributes<'_>) -> Option<()> {
+    fn add_elements(&mut self, list: &Attributes<'_>) -> Option<usize> {
         let name = list.find(NFTA_SET_ELEM_LIST_SET)?.text()?;
         let set = self.sets.iter_mut().find(|set| set.name == name)?;
         let elements = list.find(NFTA_SET_ELEM_LIST_ELEMENTS)?.nested();
         let mut elements = elements.filter(|element| element.kind == NFTA_LIST_ELEM);
+        let before = set.elements.count();
         let known = elements.all(|element| {
             let key = element.nested().find(NFTA_SET_ELEM_KEY).and_then(|key| {
                 let value = key.nested().find(NFTA_DATA_VALUE)?;
@@ -151,7 +155,7 @@ impl InstalledTable {
         if !known {
             self.foreign.push(format!("element of set {name}"));
         }
-        Some(())
+        Some(set.elements.count() - before)
     }
 
     fn add_rule(&mut self, rule: &Attributes<'_>) {

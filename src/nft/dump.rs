@@ -1,5 +1,6 @@
 //! Reads our tables back: one request for each kind of object, all at one
-//! generation of the ruleset.
+//! generation of the ruleset. Somebody in the pod may have filled a table with
+//! hundreds of thousands of objects, so no more is read than is of use.
 //!
 //! I/O: through [`NftSocket`] only.
 
@@ -14,17 +15,49 @@ use rustables::sys::{
     NFTA_TABLE_NAME, NLM_F_DUMP,
 };
 
-use super::decode;
+use super::compare::{Extent, extent};
+use super::decode::Decoder;
 use super::error::NftError;
-use super::installed::Installed;
+use super::installed::{Installed, InstalledTable};
 use super::netlink::Message;
 use super::socket::{NftSocket, Unanswered, is_absent};
-use crate::ruleset::{Family, Owner, Ruleset, TABLE};
+use crate::ruleset::{Family, Ruleset, TABLE, Table};
 
 /// How often a dump is tried because the ruleset was changed meanwhile.
 const TRIES: u32 = 20;
 
+/// So many objects more than expected are read, so that the usual difference is
+/// named exactly.
+const SURPLUS: usize = 256;
+
+/// Of a table that is read without anything expected, no more chains or sets are
+/// read than this. Ours has ten chains.
+const OBJECTS_MAX: usize = 4096;
+
+/// So many bytes of the kernel's answers are read beside what is expected: half a
+/// million elements, some thirty thousand rules, or the chains of other tables.
+const BYTES_MAX: usize = 8 << 20;
+
+/// An object that is expected takes no more bytes than this.
+const OBJECT_BYTES: usize = 1024;
+
+/// What stands for the objects that were not read.
+const NOT_READ: &str = "remainder (not read: there are more objects than osm-cni ever sets)";
+
 const DOING: &str = "read the rules";
+
+/// How much of a table is read.
+#[derive(Clone, Copy)]
+enum Depth<'e> {
+    /// Its comment.
+    Comment,
+    /// Its chains with their rules, and its sets without elements.
+    Rules,
+    /// All of it.
+    Everything,
+    /// The same, to be compared with this one.
+    Expected(&'e Table),
+}
 
 impl NftSocket {
     /// Our tables of both families, as they are now.
@@ -32,30 +65,54 @@ impl NftSocket {
     /// # Errors
     /// [`NftError::Unreadable`], [`NftError::Changing`], [`NftError::Socket`].
     pub fn installed(&mut self) -> Result<Installed, NftError> {
-        self.read(None)
+        self.read(|_| Depth::Everything)
     }
 
-    /// The same, to be compared with these rules: reading ends at the first set
-    /// that has more elements than it should have. Somebody in the pod may have
-    /// added hundreds of thousands.
+    /// The same without the elements of sets, as [`redirection`] compares them.
+    ///
+    /// [`redirection`]: super::compare::redirection
+    ///
+    /// # Errors
+    /// See [`NftSocket::installed`].
+    pub(crate) fn installed_rules(&mut self) -> Result<Installed, NftError> {
+        self.read(|_| Depth::Rules)
+    }
+
+    /// The same, as far as [`check`] compares it with these rules.
+    ///
+    /// [`check`]: super::compare::check
     ///
     /// # Errors
     /// See [`NftSocket::installed`].
     pub fn installed_up_to(&mut self, expected: &Ruleset) -> Result<Installed, NftError> {
-        self.read(Some(expected))
+        self.read(|found| {
+            let Some(table) = expected.table(found.family) else { return Depth::Comment };
+            match (&table.owner, &found.owner) {
+                (None, _) => Depth::Expected(table),
+                (Some(_), None) => Depth::Comment,
+                (Some(owner), Some(other)) => match extent(owner, other) {
+                    Ok(Extent::Whole) => Depth::Expected(table),
+                    Ok(Extent::Outline) => Depth::Rules,
+                    Err(_) => Depth::Comment,
+                },
+            }
+        })
     }
 
-    fn read(&mut self, expected: Option<&Ruleset>) -> Result<Installed, NftError> {
+    fn read<'e>(
+        &mut self,
+        depth: impl Fn(&InstalledTable) -> Depth<'e>,
+    ) -> Result<Installed, NftError> {
         for tried in 0..TRIES {
             // at once the first time, then with some time for the change to end
             if tried > 0 {
                 thread::sleep(Duration::from_millis(tried.into()));
             }
-            let mut dump = Dump::default();
-            match self.dump(&mut dump, expected) {
+            let mut dump = Dump { most: BYTES_MAX, ..Dump::default() };
+            match self.dump(&mut dump, &depth) {
                 Ok(()) => {
-                    let (installed, repeated) = decode::installed_checked(&dump.bytes);
-                    if dump.consistent && !repeated {
+                    let (installed, repeated) = dump.decoder.finish();
+                    if !dump.is_mixed && !repeated {
                         return Ok(installed);
                     }
                 }
@@ -67,71 +124,116 @@ impl NftSocket {
         Err(NftError::Changing)
     }
 
-    fn dump(&mut self, dump: &mut Dump, expected: Option<&Ruleset>) -> Result<(), Unanswered> {
+    fn dump<'e>(
+        &mut self,
+        dump: &mut Dump,
+        depth: impl Fn(&InstalledTable) -> Depth<'e>,
+    ) -> Result<(), Unanswered> {
         for family in [Family::Ip, Family::Ip6] {
             let table = (NFT_MSG_GETTABLE, 0, Some(family), &[(NFTA_TABLE_NAME, TABLE)][..]);
-            let mut owner = None;
             let answer = self.ask(DOING, table, |message| {
-                owner = decode::table_comment(&message).and_then(Owner::parse);
-                dump.add(&message)
+                dump.add(&message);
+                ControlFlow::Continue(())
             });
             match answer {
                 Ok(()) => {}
                 Err(Unanswered::Errno(errno)) if is_absent(errno) => continue,
                 Err(unanswered) => return Err(unanswered),
             }
-            let mut all = |kind, texts: &[(u16, &str)]| {
-                self.ask(DOING, (kind, NLM_F_DUMP, Some(family), texts), |m| dump.add(&m))
-            };
-            all(NFT_MSG_GETCHAIN, &[])?;
-            all(NFT_MSG_GETSET, &[(NFTA_SET_TABLE, TABLE)])?;
-            all(NFT_MSG_GETRULE, &[(NFTA_RULE_TABLE, TABLE)])?;
-            // the sets of another layout or interface are not compared
-            let table = expected.and_then(|expected| expected.table(family));
-            let compared = owner.is_some() && owner == table.and_then(|table| table.owner.clone());
-            for set in decode::set_names(&dump.bytes, family) {
-                let expected = table.filter(|_| compared).map(|table| table.set(&set));
-                let most =
-                    expected.map_or(usize::MAX, |set| set.map_or(0, |set| set.elements.count()));
-                let texts = [(NFTA_SET_ELEM_LIST_TABLE, TABLE), (NFTA_SET_ELEM_LIST_SET, &set)];
-                let elements = (NFT_MSG_GETSETELEM, NLM_F_DUMP, Some(family), &texts[..]);
-                let mut count = 0;
-                self.ask(DOING, elements, |message| {
-                    count += decode::element_count(&message);
-                    let _ = dump.add(&message);
-                    if count > most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                })?;
-                // the rest of the answer is still to come, so no other request
-                // can be sent; what was read differs already
-                if count > most {
-                    return Ok(());
-                }
+            let Some(table) = dump.decoder.table(family) else { continue };
+            let depth = depth(table);
+            self.dump_table(dump, family, depth)?;
+            if dump.is_full {
+                let is_expected = matches!(depth, Depth::Expected(_)) && dump.bytes <= dump.most;
+                let table = dump.decoder.table(family).filter(|_| !is_expected);
+                table.into_iter().for_each(|table| table.foreign.push(NOT_READ.to_owned()));
+                break;
             }
         }
         Ok(())
     }
-}
 
-/// The messages of all answers, one behind the other.
-struct Dump {
-    bytes: Vec<u8>,
-    generation: Option<u16>,
-    /// Whether all answers are about one generation.
-    consistent: bool,
-}
+    fn dump_table(
+        &mut self,
+        dump: &mut Dump,
+        family: Family,
+        depth: Depth<'_>,
+    ) -> Result<(), Unanswered> {
+        let expected = match depth {
+            Depth::Comment => return Ok(()),
+            Depth::Rules | Depth::Everything => None,
+            Depth::Expected(table) => Some(table),
+        };
+        let rules =
+            |table: &Table| table.chains.iter().map(|chain| chain.rules.len()).sum::<usize>();
+        if let Some(table) = expected {
+            let elements: usize = table.sets.iter().map(|set| set.elements.count()).sum();
+            dump.most += OBJECT_BYTES * (elements + rules(table));
+        }
+        let most = |count: fn(&Table) -> usize, otherwise| {
+            Some(expected.map_or(otherwise, |table| count(table) + SURPLUS))
+        };
+        // The kernel has no request for the chains of one table.
+        let chains = most(|table| table.chains.len(), OBJECTS_MAX);
+        self.dump_all(dump, family, (NFT_MSG_GETCHAIN, &[]), chains)?;
+        let sets = most(|table| table.sets.len(), OBJECTS_MAX);
+        self.dump_all(dump, family, (NFT_MSG_GETSET, &[(NFTA_SET_TABLE, TABLE)]), sets)?;
+        let rules = expected.map(|table| rules(table) + SURPLUS);
+        self.dump_all(dump, family, (NFT_MSG_GETRULE, &[(NFTA_RULE_TABLE, TABLE)]), rules)?;
+        let table = dump.decoder.table(family).filter(|_| !matches!(depth, Depth::Rules));
+        let sets = table.map(|table| &table.sets[..]).unwrap_or_default();
+        let names: Vec<String> = sets.iter().map(|set| set.name.to_string()).collect();
+        for name in names {
+            let count = |table: &Table| table.set(&name).map_or(0, |set| set.elements.count());
+            let most = expected.map(|table| count(table) + SURPLUS);
+            let texts = [(NFTA_SET_ELEM_LIST_TABLE, TABLE), (NFTA_SET_ELEM_LIST_SET, &name)];
+            self.dump_all(dump, family, (NFT_MSG_GETSETELEM, &texts), most)?;
+        }
+        Ok(())
+    }
 
-impl Default for Dump {
-    fn default() -> Self {
-        Dump { bytes: Vec::new(), generation: None, consistent: true }
+    /// Reads all objects of a kind, but no more than `most` of our table.
+    fn dump_all(
+        &mut self,
+        dump: &mut Dump,
+        family: Family,
+        (kind, texts): (u32, &[(u16, &str)]),
+        most: Option<usize>,
+    ) -> Result<(), Unanswered> {
+        if dump.is_full {
+            return Ok(());
+        }
+        let mut objects = 0;
+        self.ask(DOING, (kind, NLM_F_DUMP, Some(family), texts), |message| {
+            objects += dump.add(&message);
+            dump.is_full = most.is_some_and(|most| objects > most) || dump.bytes > dump.most;
+            if dump.is_full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
     }
 }
 
+/// What was read so far.
+#[derive(Default)]
+struct Dump {
+    decoder: Decoder,
+    generation: Option<u16>,
+    /// Whether the answers are about several generations.
+    is_mixed: bool,
+    /// Of all answers.
+    bytes: usize,
+    /// So many may be read.
+    most: usize,
+    /// Whether reading ended before the kernel's answer did.
+    is_full: bool,
+}
+
 impl Dump {
-    fn add(&mut self, message: &Message<'_>) -> ControlFlow<()> {
+    /// Returns how many objects of our table the message has.
+    fn add(&mut self, message: &Message<'_>) -> usize {
         let generation = message.generation();
-        self.consistent &= self.generation.is_none() || self.generation == generation;
+        self.is_mixed |= self.generation.is_some() && self.generation != generation;
         self.generation = generation;
-        message.write(&mut self.bytes);
-        ControlFlow::Continue(())
+        self.bytes += message.body.len();
+        self.decoder.add(message)
     }
 }

@@ -12,7 +12,7 @@ pub mod encode;
 mod error;
 mod hint;
 mod installed;
-mod netlink;
+pub(crate) mod netlink;
 pub mod reach;
 pub mod socket;
 mod uapi;

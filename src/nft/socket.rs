@@ -2,6 +2,7 @@
 //! namespace and used from anywhere. It opens that socket and nothing else.
 
 use std::io;
+use std::mem;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd as _;
 
@@ -34,6 +35,8 @@ pub struct NftSocket {
     socket: Socket,
     buffer: Vec<u8>,
     sequence: u32,
+    /// Whether the last answer was not read to its end.
+    is_unread: bool,
 }
 
 /// Whose table `osm` is.
@@ -79,7 +82,7 @@ impl NftSocket {
         let limit = TimeVal::seconds(ANSWER_SECONDS.into());
         setsockopt(&socket, sockopt::ReceiveTimeout, &limit)
             .map_err(|errno| failed("limit the wait for the kernel", errno.into()))?;
-        Ok(NftSocket { socket, buffer: Vec::new(), sequence: FIRST_REQUEST })
+        Ok(NftSocket { socket, buffer: Vec::new(), sequence: FIRST_REQUEST, is_unread: false })
     }
 
     /// Sends a transaction and waits for its outcome. On an error nothing was
@@ -174,8 +177,12 @@ impl NftSocket {
         &mut self,
         doing: &'static str,
         (kind, flags, family, texts): (u32, u32, Option<Family>, &[(u16, &str)]),
-        mut each: impl FnMut(Message<'_>) -> ControlFlow<()>,
+        each: impl FnMut(Message<'_>) -> ControlFlow<()>,
     ) -> Result<(), Unanswered> {
+        // the kernel takes no other request while it answers one
+        if mem::take(&mut self.is_unread) {
+            self.answers(doing, true, |_| ControlFlow::Continue(()))?;
+        }
         self.sequence = self.sequence.checked_add(1).unwrap_or(FIRST_REQUEST);
         let mut request = Vec::new();
         netlink::add_message(&mut request, kind, flags, self.sequence, family, |bytes| {
@@ -184,7 +191,16 @@ impl NftSocket {
             }
         });
         self.send(doing, &request)?;
-        let dump = flags & NLM_F_DUMP == NLM_F_DUMP;
+        self.answers(doing, flags & NLM_F_DUMP == NLM_F_DUMP, each)
+    }
+
+    /// Receives the answer to the last request: one message, or a dump's.
+    fn answers(
+        &mut self,
+        doing: &'static str,
+        dump: bool,
+        mut each: impl FnMut(Message<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Unanswered> {
         loop {
             self.receive(0).map_err(|errno| match errno {
                 Errno::EAGAIN | Errno::ENOBUFS => NftError::NoAnswer { doing },
@@ -207,7 +223,10 @@ impl NftSocket {
                         return Ok(());
                     }
                     _ if message.interrupted() => return Err(Unanswered::Errno(Errno::EINTR)),
-                    _ if each(message).is_break() => return Ok(()),
+                    _ if each(message).is_break() => {
+                        self.is_unread = dump;
+                        return Ok(());
+                    }
                     _ => {}
                 }
                 if !dump {

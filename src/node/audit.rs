@@ -219,7 +219,7 @@ impl Scope {
             Err(error @ NetnsError::OurOwn { .. }) => return (Rules::Absent, error.to_string()),
             Err(error) => return (Rules::Unknown, ErrorChain(&error).to_string()),
         };
-        match socket.and_then(|mut socket| socket.installed()) {
+        match socket.and_then(|mut socket| socket.installed_rules()) {
             Err(error) => (Rules::Unknown, ErrorChain(&error).to_string()),
             Ok(found) if found.tables.is_empty() => {
                 (Rules::Absent, "its network namespace has no rules of ours".to_owned())

@@ -2,6 +2,7 @@
 
 mod commit;
 mod damage;
+mod filled;
 mod guards;
 mod lifecycle;
 mod modules;

@@ -50,12 +50,12 @@ fn elements_are_sorted_and_those_that_come_twice_are_noticed() {
     let ruleset = build(&policy_with_lists(&OSM_V0), None);
     let batch = encode::replace(&ruleset, &[]);
     let once = batch.bytes().to_vec();
-    assert!(!installed_checked(&once).1);
+    assert!(!decoded(&once).1);
     // each element's message a second time
     let elements = Messages(&once).filter(|it| it.nft_kind() == Some(NFT_MSG_NEWSETELEM));
     let mut twice = once.clone();
     elements.for_each(|message| message.write(&mut twice));
-    let (decoded, repeated) = installed_checked(&twice);
+    let (decoded, repeated) = decoded(&twice);
     assert!(repeated);
     assert_eq!(decoded.ruleset(), Some(ruleset));
 }
