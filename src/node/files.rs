@@ -1,31 +1,31 @@
 //! The configuration directory on disk.
 //!
-//! I/O: reads the directory into a [`Snapshot`], and carries out [`Step`]s
-//! through `replace.rs`. What is read is bounded, whatever others write there.
+//! I/O: reads the directory into a [`Snapshot`] through `content.rs`, and carries
+//! out [`Step`]s through `replace.rs` and `displace.rs`. What is read is bounded,
+//! whatever others write there.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use nix::libc::{O_CLOEXEC, O_NONBLOCK};
-
-use super::conflist::{self, Kind};
+use super::conflist::{self, Kind, Network};
+use super::content::{self, MAX_TEXT, Mark, Seen};
+use super::displace;
 use super::error::NodeError;
-use super::name::{FileName, Role};
+use super::name::{DISPLACED, FileName, Role};
 use super::replace::{self, Temporary};
 use super::snapshot::{RawFile, Snapshot};
-use super::step::{Expect, Step};
+use super::step::Step;
 
-/// A larger file is no network configuration (in bytes). A list with 10,000
-/// ranges has 400 KiB.
-const MAX_TEXT: u64 = 2 << 20;
 /// So much is read of all files together (in bytes). The files that decide are
 /// the first ones.
 const MAX_ALL: u64 = 4 << 20;
 /// So many files are looked at.
 const MAX_FILES: usize = 1000;
+
+/// How often a directory that changes meanwhile is looked at again.
+const ATTEMPTS: u32 = 5;
 
 type Result<T> = std::result::Result<T, NodeError>;
 
@@ -37,21 +37,20 @@ pub(crate) fn snapshot(dir: &Path) -> Result<Snapshot> {
     let mut budget = MAX_ALL;
     let mut files = Vec::new();
     for (name, path) in listed(dir)? {
-        let (bytes, mode) = match read(&path, MAX_TEXT.min(budget)) {
-            Ok((bytes, mode)) => (Ok(bytes), mode),
-            // It went away after it was listed.
+        let content = match content::read(&path, MAX_TEXT.min(budget)) {
+            // It was removed after it was listed.
             Err(_) if fs::symlink_metadata(&path).is_err() => continue,
-            Err(error) => (Err(error.to_string()), 0),
+            content => content.map_err(|error| error.to_string()),
         };
-        budget -= bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        let folder = match (&bytes, name.role()) {
-            (Ok(bytes), Some((Role::Configuration, Kind::List))) => {
-                let folder = std::str::from_utf8(bytes).ok().and_then(conflist::folder_of);
+        budget -= content.as_ref().map_or(0, |content| content.bytes.len() as u64);
+        let folder = match (&content, name.role()) {
+            (Ok(content), Some((Role::Configuration, Kind::List))) => {
+                let folder = std::str::from_utf8(&content.bytes).ok().and_then(conflist::folder_of);
                 folder.map(|name| folder_texts(&dir.join(name), &mut budget)).unwrap_or_default()
             }
             _ => Vec::new(),
         };
-        files.push(RawFile { name, bytes, mode, folder });
+        files.push(RawFile { name, content, folder });
     }
     Ok(Snapshot::new(files))
 }
@@ -83,39 +82,12 @@ fn folder_texts(folder: &Path, budget: &mut u64) -> Vec<String> {
             continue;
         }
         // What cannot be read makes the list unusable, as it does for runtimes.
-        let bytes = read(&path, MAX_TEXT.min(*budget)).map(|(bytes, _)| bytes).unwrap_or_default();
+        let content = content::read(&path, MAX_TEXT.min(*budget));
+        let bytes = content.map(|content| content.bytes).unwrap_or_default();
         *budget -= bytes.len() as u64;
         texts.push(String::from_utf8_lossy(&bytes).into_owned());
     }
     texts
-}
-
-/// A file's bytes and permission bits. Links are followed, as runtimes do. What
-/// is no regular file is not waited for.
-fn read(path: &Path, most: u64) -> io::Result<(Vec<u8>, u32)> {
-    let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK | O_CLOEXEC).open(path)?;
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::other("is no regular file"));
-    }
-    if meta.len() > most {
-        return Err(io::Error::other("it and the files before it are larger than 2 MiB or 4 MiB"));
-    }
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most {
-        return Err(io::Error::other("it grows while it is read"));
-    }
-    Ok((bytes, meta.permissions().mode() & 0o7777))
-}
-
-/// The text of a settings file.
-///
-/// # Errors
-/// It cannot be read, or is not UTF-8.
-pub(crate) fn settings_text(path: &Path) -> io::Result<String> {
-    let (bytes, _) = read(path, MAX_TEXT)?;
-    String::from_utf8(bytes).map_err(|_| io::Error::other("is not UTF-8"))
 }
 
 /// When a file was last changed.
@@ -128,42 +100,116 @@ pub(crate) fn changed_at(path: &Path) -> Option<std::time::SystemTime> {
 /// # Errors
 /// The first step that failed. What was done before it is a valid state.
 pub(crate) fn apply(dir: &Path, steps: &[Step]) -> Result<()> {
+    let mut made: Option<(PathBuf, Seen)> = None;
     for step in steps {
-        match step {
-            Step::Write { name, text, mode, expect, keep } => {
-                let copy = keep.as_ref().map(|copy| copy.in_dir(dir));
-                write(&name.in_dir(dir), text, *mode, expect, copy.as_deref())?;
-            }
-            Step::Rename { from, to } => replace::rename(&from.in_dir(dir), &to.in_dir(dir))?,
-            Step::Remove { name } => replace::remove(&name.in_dir(dir))?,
-            Step::SetMode { name, mode } => {
-                let path = name.in_dir(dir);
-                fs::set_permissions(&path, Permissions::from_mode(*mode))
-                    .map_err(|error| NodeError::io("set the mode of", &path, error))?;
-            }
+        let done = carry_out(dir, step);
+        if let (Err(NodeError::Changed(_)), Step::Keep { .. }, Some((path, seen))) =
+            (&done, step, &made)
+        {
+            // The agent has rewritten the single plugin that this list was made of.
+            displace::remove(path, *seen)?;
+        }
+        done?;
+        if let Step::Write { name, text, replaced: None, .. } = step {
+            made = Some((name.in_dir(dir), Seen::of(text.as_bytes())));
         }
         replace::sync_dir(dir)?;
     }
     Ok(())
 }
 
-fn write(path: &Path, text: &str, mode: u32, expect: &Expect, copy: Option<&Path>) -> Result<()> {
-    let temporary = Temporary::make(path, mode, |file| file.write_all(text.as_bytes()))?;
-    if let Some(copy) = copy {
-        replace::keep(path, copy)?;
+fn carry_out(dir: &Path, step: &Step) -> Result<()> {
+    match step {
+        Step::Write { name, text, mode, replaced, keep, mark } => {
+            let path = name.in_dir(dir);
+            let new = Temporary::make(&path, *mode, |file| {
+                if let Some(mark) = mark {
+                    mark.put(file, text.as_bytes());
+                }
+                file.write_all(text.as_bytes())
+            })?;
+            let Some(seen) = replaced else { return displace::put_new(new, &path) };
+            if *mark != Some(Mark::Own) {
+                new.give_to_owner_of(&path);
+            }
+            let copy = keep.as_ref().map(|copy| copy.in_dir(dir));
+            copy.as_ref().map_or(Ok(()), |copy| replace::keep(&path, copy))?;
+            let done = displace::put_over(new, &path, *seen);
+            if let (Err(_), Some(copy)) = (&done, copy) {
+                replace::remove(&copy)?;
+            }
+            done
+        }
+        Step::Keep { name, seen } => {
+            displace::rename(&name.in_dir(dir), &name.original().in_dir(dir), *seen)
+        }
+        Step::Restore { name, replaced } => {
+            let (original, path) = (name.original().in_dir(dir), name.in_dir(dir));
+            let Some(seen) = replaced else { return displace::restore_new(&original, &path) };
+            displace::exchange(&original, &path, *seen)?;
+            replace::remove(&original)
+        }
+        Step::Remove { name, seen } => displace::remove(&name.in_dir(dir), *seen),
     }
-    // An agent may have written meanwhile. Its file stays.
-    let is_as_expected = match expect {
-        Expect::Ours => true,
-        Expect::Absent => fs::symlink_metadata(path).is_err(),
-        Expect::Text(text) => read(path, MAX_TEXT).is_ok_and(|(now, _)| now == text.as_bytes()),
-    };
-    if !is_as_expected {
-        copy.map_or(Ok(()), replace::remove)?;
-        return Err(NodeError::Changed(path.to_owned()));
-    }
-    if matches!(expect, Expect::Text(_)) {
-        temporary.give_to_owner_of(path);
-    }
-    temporary.put(path)
 }
+
+/// Looks at the directory and changes it, and does so again if an agent or
+/// another installer was at work at the same time.
+///
+/// # Errors
+/// Those of the last attempt.
+pub(crate) fn try_again<T>(attempt: impl Fn() -> Result<T>) -> Result<T> {
+    for _ in 1..ATTEMPTS {
+        match attempt() {
+            Err(NodeError::Changed(_)) => {}
+            result => return result,
+        }
+    }
+    attempt()
+}
+
+/// Removes what a killed process has left in the directory, and brings back
+/// what it had moved aside.
+pub(crate) fn clean_up(dir: &Path) -> Result<()> {
+    replace::sweep(dir)?;
+    for aside in replace::left_over(dir, DISPLACED)? {
+        let name = aside.file_name().and_then(|name| FileName::new(name).of_displaced());
+        let (Some(name), Some(_lock)) = (name, replace::lock_unused(&aside)) else { continue };
+        bring_back(&aside, &name, dir)?;
+    }
+    // An original has no entry of ours. This one was exchanged with our list.
+    for kept in snapshot(dir)?.files().iter().filter(|file| file.role == Role::Original) {
+        if kept.network.as_ref().is_ok_and(Network::has_ours) {
+            displace::remove(&kept.name.in_dir(dir), kept.seen)?;
+        }
+    }
+    Ok(())
+}
+
+/// A list with our entry was to be removed or replaced. Any other file returns,
+/// in the place of our list that was made of an older text, too.
+fn bring_back(aside: &Path, name: &FileName, dir: &Path) -> Result<()> {
+    let path = name.in_dir(dir);
+    let network = |path: &Path| {
+        let bytes = content::read(path, content::MAX_TEXT).ok()?.bytes;
+        Network::parse(name.role()?.1, std::str::from_utf8(&bytes).ok()?).ok()
+    };
+    let old = network(aside);
+    if old.as_ref().is_some_and(Network::has_ours) {
+        return replace::remove(aside);
+    }
+    match displace::restore_new(aside, &path) {
+        Err(NodeError::Changed(_)) => {}
+        done => return done,
+    }
+    let is_newer = network(&path)
+        .zip(old)
+        .is_some_and(|(now, old)| now.has_ours() && !now.same_but_ours(&old));
+    if is_newer {
+        displace::exchange(aside, &path, content::seen(&path))?;
+    }
+    replace::remove(aside)
+}
+
+#[cfg(test)]
+mod tests;

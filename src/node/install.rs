@@ -18,13 +18,9 @@ use super::files;
 use super::host_root::HostRoot;
 use super::name::{CILIUM, CONF_NAME, FileName};
 use super::plan::{self, Mode, Plan, Target};
-use super::replace;
 use super::settings::{Severity, Sources, Wanted};
 use super::snapshot::{OwnList, Snapshot};
 use crate::config::{LogFormat, Settings};
-
-/// How often a directory that changes meanwhile is looked at again.
-const ATTEMPTS: u32 = 5;
 
 /// What `install` was asked for.
 #[derive(Debug, Clone)]
@@ -92,15 +88,8 @@ impl fmt::Display for Report {
 /// # Errors
 /// What is in the way. Then nothing, or nothing but the binary, was changed.
 pub(crate) fn once(options: &Options) -> Result<Report, NodeError> {
-    replace::sweep(&options.conf_dir)?;
-    for _ in 1..ATTEMPTS {
-        match attempt(options) {
-            // An agent or another installer was at work at the same time.
-            Err(NodeError::Changed(_)) => {}
-            result => return result,
-        }
-    }
-    attempt(options)
+    files::clean_up(&options.conf_dir)?;
+    files::try_again(|| attempt(options))
 }
 
 fn attempt(options: &Options) -> Result<Report, NodeError> {

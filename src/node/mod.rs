@@ -10,7 +10,9 @@
 //! | `multus` | pure: what a Multus configuration names |
 //! | `step`, `plan`, `withdraw` | pure: the steps in, and the steps out |
 //! | `backoff` | pure: how often to act |
-//! | `files`, `replace`, `binary` | I/O: the directory, atomic replacement, the program |
+//! | `files`, `content` | I/O: the directory, and what its files hold |
+//! | `replace`, `displace` | I/O: atomic replacement, and comparison with what is replaced |
+//! | `binary` | I/O: the program |
 //! | `settings` | I/O: what goes into our entry |
 //! | `install`, `uninstall` | the commands that act once, or check |
 //! | `reconcile` | the loop of `install` |
@@ -29,6 +31,8 @@ mod base64;
 mod binary;
 pub(crate) mod cache;
 pub mod conflist;
+mod content;
+mod displace;
 mod error;
 mod files;
 pub(crate) mod host_root;

@@ -13,6 +13,8 @@ use crate::sanitize;
 pub(crate) const CONF_NAME: &str = "00-osm-cni.conflist";
 /// The suffix of a primary's file that `insert` replaced.
 pub(crate) const ORIGINAL: &str = ".osm-cni-orig";
+/// The suffix of a file that is being compared.
+pub(crate) const DISPLACED: &str = ".osm-cni-old";
 /// The suffix that Cilium gives to files beside its own.
 pub(crate) const CILIUM: &str = ".cilium_bak";
 
@@ -73,6 +75,14 @@ impl FileName {
 
     pub(crate) fn without_suffix(&self, suffix: &str) -> Option<Self> {
         self.0.strip_suffix(suffix.as_bytes()).map(|base| FileName(base.to_owned()))
+    }
+
+    /// The name that a file had before it was moved aside to be compared, which
+    /// is now between a dot and a random number.
+    pub(crate) fn of_displaced(&self) -> Option<Self> {
+        let parts = self.0.strip_suffix(DISPLACED.as_bytes())?.strip_prefix(b".")?;
+        let end = parts.iter().rposition(|&byte| byte == b'.')?;
+        (parts.len() - end == 17).then(|| FileName(parts[..end].to_owned()))
     }
 
     /// The name under which the original of this file is kept.

@@ -7,11 +7,12 @@
 use serde_json::{Map, Value};
 
 use super::conflist::Network;
+use super::content::Mark;
 use super::error::Obstacle;
 use super::multus;
 use super::name::FileName;
 use super::snapshot::{ConfFile, OwnList, Snapshot};
-use super::step::{Expect, Step};
+use super::step::Step;
 use super::withdraw;
 
 /// The mode of a new file.
@@ -98,12 +99,11 @@ fn own(
     let is_list = current.is_some_and(|file| file.network.as_ref().is_ok_and(Network::has_ours));
     let kept = current.filter(|file| is_list && !is_odd(file.mode));
     let mode = kept.map_or(NEW_MODE, |file| file.mode & 0o777);
-    if snapshot.network(&conf_name).map(Network::text) != Some(&text) {
-        let expect = if current.is_some() { Expect::Ours } else { Expect::Absent };
+    let is_current = snapshot.network(&conf_name).map(Network::text) == Some(&text);
+    if !is_current || current.is_some_and(|file| is_odd(file.mode)) {
         let (name, text) = (conf_name.clone(), text.clone());
-        steps.push(Step::Write { name, text, mode, expect, keep: None });
-    } else if current.is_some_and(|file| is_odd(file.mode)) {
-        steps.push(Step::SetMode { name: conf_name.clone(), mode });
+        let replaced = current.map(|file| file.seen);
+        steps.push(Step::Write { name, text, mode, replaced, keep: None, mark: Some(Mark::Own) });
     }
     Ok(Plan { primary, file: conf_name, text, programs: programs(network), steps })
 }
@@ -127,9 +127,9 @@ fn insert(
             network.text().clone_into(&mut text);
         } else {
             let (name, text) = (name.clone(), text.clone());
-            let expect = Expect::Text(network.text().to_owned());
             let keep = (!network.has_ours()).then(|| primary.original());
-            steps.push(Step::Write { name, text, mode, expect, keep });
+            let replaced = Some(file.seen);
+            steps.push(Step::Write { name, text, mode, replaced, keep, mark: None });
         }
     } else {
         if let Some(multus) = multus::who_names(snapshot, &primary) {
@@ -141,17 +141,16 @@ fn insert(
                 list.has_ours()
                     && [kept, Some(network)].iter().any(|base| Snapshot::is_made_of(list, *base))
             });
-            if !made {
+            if !made && there.mark != Some(Mark::Made) {
                 return Err(Obstacle::Taken { primary, taken: name });
             }
         }
         if snapshot.network(&name).map(Network::text) != Some(&text) {
-            let is_new = snapshot.get(&name).is_none();
-            let expect = if is_new { Expect::Absent } else { Expect::Ours };
-            let (name, text) = (name.clone(), text.clone());
-            steps.push(Step::Write { name, text, mode, expect, keep: None });
+            let replaced = snapshot.get(&name).map(|file| file.seen);
+            let (name, text, mark) = (name.clone(), text.clone(), Some(Mark::Made));
+            steps.push(Step::Write { name, text, mode, replaced, keep: None, mark });
         }
-        steps.push(Step::Rename { from: primary.clone(), to: primary.original() });
+        steps.push(Step::Keep { name: primary.clone(), seen: file.seen });
     }
     Ok(Plan { primary, file: name, text, programs: programs(network), steps })
 }

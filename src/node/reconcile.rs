@@ -12,6 +12,7 @@ use super::auditor::Auditor;
 use super::backoff::{Advice, Backoff, Pace};
 use super::binary::Binary;
 use super::conflist::{Kind, Network};
+use super::content::Seen;
 use super::error::{NodeError, Obstacle};
 use super::files;
 use super::http;
@@ -19,7 +20,6 @@ use super::install::{self, Options};
 use super::metrics::Metrics;
 use super::name::FileName;
 use super::plan::Plan;
-use super::replace;
 use super::report::{Output, Reporter};
 use super::settings::{Severity, Sources, Texts, Wanted};
 use super::snapshot::{OwnList, Snapshot};
@@ -60,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<(), NodeError> {
 
 fn stay(options: &Options, watch: &Watch, output: &Output) -> Result<(), NodeError> {
     let metrics = Arc::new(Metrics::default());
-    replace::sweep(&options.conf_dir)?;
+    files::clean_up(&options.conf_dir)?;
     let mut reconciler = Reconciler::new(options, Arc::clone(&metrics), output.clone());
     if let Some(address) = options.metrics {
         http::start(address, Arc::clone(&metrics), output.clone());
@@ -176,6 +176,10 @@ impl<'o> Reconciler<'o> {
                 self.keep_binary()?;
                 let error =
                     NodeError::Obstacle { dir, obstacle: Obstacle::NoPrimary { stale: None } };
+                let stale = stale.and_then(|name| {
+                    let seen = snapshot.get(&name)?.seen;
+                    Some((name, seen))
+                });
                 let next = self.without_primary(stale, &error, now)?;
                 Ok((next, Err(error.to_string())))
             }
@@ -266,12 +270,12 @@ impl<'o> Reconciler<'o> {
 
     fn without_primary(
         &mut self,
-        stale: Option<FileName>,
+        stale: Option<(FileName, Seen)>,
         error: &NodeError,
         now: Instant,
     ) -> Result<Duration, NodeError> {
         let since = *self.gone.get_or_insert(now);
-        let Some(name) = stale else {
+        let Some((name, seen)) = stale else {
             self.reporter.info(&error.to_string());
             return Ok(TIMER);
         };
@@ -279,7 +283,7 @@ impl<'o> Reconciler<'o> {
             return Ok(rest);
         }
         let path = name.in_dir(&self.options.conf_dir);
-        files::apply(&self.options.conf_dir, &[Step::Remove { name }])?;
+        files::apply(&self.options.conf_dir, &[Step::Remove { name, seen }])?;
         self.left = None;
         let line =
             format!("the primary configuration is gone: removed {}, its copy", path.display());

@@ -9,6 +9,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,8 @@ const ATTEMPTS: u32 = 16;
 
 /// A temporary file, which is removed unless it was put in place.
 pub(crate) struct Temporary {
-    path: Option<PathBuf>,
+    path: PathBuf,
+    is_placed: bool,
     /// A shared lock tells others that this file is in use. It is held on a
     /// descriptor that cannot write: a program that is open for writing cannot
     /// be executed.
@@ -40,14 +42,12 @@ impl Temporary {
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<Self, NodeError> {
         let fail = |error| NodeError::io("write", path, error);
-        let (file, mut temporary) = Self::create(path).map_err(fail)?;
-        let mut file = file;
+        let (mut file, mut temporary) = Self::create(path).map_err(fail)?;
         fill(&mut file).map_err(fail)?;
         // Not by the mode at creation, which the umask cuts.
         file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
         file.sync_all().map_err(fail)?;
-        let again = temporary.path.as_deref().map(open_to_lock).transpose().map_err(fail)?;
-        temporary._lock = again.and_then(|file| Flock::lock(file, FlockArg::LockShared).ok());
+        temporary._lock = lock_shared(&temporary.path);
         Ok(temporary)
     }
 
@@ -57,57 +57,67 @@ impl Temporary {
         for _ in 0..ATTEMPTS {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let random = RandomState::new().hash_one(std::process::id());
-            let temporary = path.with_file_name(format!(".{name:.64}.{random:016x}{TEMPORARY}"));
+            let path = path.with_file_name(format!(".{name:.64}.{random:016x}{TEMPORARY}"));
             let file = OpenOptions::new()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
                 .custom_flags(O_NOFOLLOW | O_CLOEXEC)
-                .open(&temporary);
-            match file {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-                Ok(file) => match Flock::lock(file, FlockArg::LockSharedNonblock) {
-                    Ok(lock) => {
-                        let made = Self { path: Some(temporary), _lock: None };
-                        return Ok((Flockable::Locked(lock), made));
-                    }
-                    // Another process takes it for a leftover and removes it.
-                    Err((_, Errno::EWOULDBLOCK)) => {}
-                    // A file system without locks.
-                    Err((file, _)) => {
-                        let made = Self { path: Some(temporary), _lock: None };
-                        return Ok((Flockable::Plain(file), made));
-                    }
-                },
-            }
+                .open(&path);
+            let file = match file {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                file => file?,
+            };
+            let file = match Flock::lock(file, FlockArg::LockSharedNonblock) {
+                Ok(lock) => Flockable::Locked(lock),
+                // Another process takes it for a leftover and removes it.
+                Err((_, Errno::EWOULDBLOCK)) => continue,
+                // A file system without locks.
+                Err((file, _)) => Flockable::Plain(file),
+            };
+            return Ok((file, Self { path, is_placed: false, _lock: None }));
         }
         Err(io::Error::other("no free temporary name"))
+    }
+
+    /// Its name at present.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Gives the file the owner of another one. Without the capability CHOWN it
     /// stays ours, and runtimes can read it all the same.
     pub(crate) fn give_to_owner_of(&self, path: &Path) {
         use std::os::unix::fs::MetadataExt;
-        if let (Some(temporary), Ok(old)) = (&self.path, fs::metadata(path)) {
-            let _ = std::os::unix::fs::lchown(temporary, Some(old.uid()), Some(old.gid()));
+        if let Ok(old) = fs::metadata(path) {
+            let _ = std::os::unix::fs::lchown(&self.path, Some(old.uid()), Some(old.gid()));
         }
     }
 
-    /// Gives the file its final name.
-    pub(crate) fn put(mut self, path: &Path) -> Result<(), NodeError> {
-        if let Some(temporary) = &self.path {
-            fs::rename(temporary, path).map_err(|error| NodeError::io("replace", path, error))?;
-        }
-        self.path = None;
+    /// Gives the file another temporary name.
+    pub(crate) fn rename(&mut self, path: PathBuf) -> io::Result<()> {
+        fs::rename(&self.path, &path)?;
+        self.path = path;
         Ok(())
+    }
+
+    /// Gives the file its final name, whatever has that name.
+    pub(crate) fn put(self, path: &Path) -> Result<(), NodeError> {
+        fs::rename(&self.path, path).map_err(|error| NodeError::io("replace", path, error))?;
+        self.leave();
+        Ok(())
+    }
+
+    /// The file under the temporary name stays, if there still is one.
+    pub(crate) fn leave(mut self) {
+        self.is_placed = true;
     }
 }
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
-            let _ = fs::remove_file(path);
+        if !self.is_placed {
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
@@ -147,21 +157,18 @@ pub(crate) fn keep(path: &Path, copy: &Path) -> Result<(), NodeError> {
         return Ok(());
     }
     let second = Temporary::make(copy, 0o600, |_| Ok(()))?;
-    if let Some(temporary) = &second.path {
-        // The name must be free for a link.
-        let _ = fs::remove_file(temporary);
-        if fs::hard_link(path, temporary).is_ok() {
-            return second.put(copy);
-        }
+    // The name must be free for a link.
+    let _ = fs::remove_file(second.path());
+    if fs::hard_link(path, second.path()).is_ok() {
+        return second.put(copy);
     }
-    let fail = |error| NodeError::io("keep the original of", path, error);
+    let fail = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => NodeError::Changed(path.to_owned()),
+        _ => NodeError::io("keep the original of", path, error),
+    };
     let bytes = fs::read(path).map_err(fail)?;
     let mode = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
     Temporary::make(copy, mode, |file| io::Write::write_all(file, &bytes))?.put(copy)
-}
-
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), NodeError> {
-    fs::rename(from, to).map_err(|error| NodeError::io("rename", from, error))
 }
 
 /// Removes a file that may be gone already.
@@ -174,28 +181,44 @@ pub(crate) fn remove(path: &Path) -> Result<(), NodeError> {
     }
 }
 
-/// Removes temporary files that a killed process has left. Those of a process
-/// that is at work are locked.
+/// Removes temporary files that a killed process has left.
 pub(crate) fn sweep(dir: &Path) -> Result<(), NodeError> {
+    for path in left_over(dir, TEMPORARY)? {
+        if let Some(_lock) = lock_unused(&path) {
+            remove(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The hidden files of a directory with this ending.
+pub(crate) fn left_over(dir: &Path, ending: &str) -> Result<Vec<PathBuf>, NodeError> {
     let fail = |error| NodeError::io("read the directory", dir, error);
+    let mut paths = Vec::new();
     for item in fs::read_dir(dir).map_err(fail)? {
         let item = item.map_err(fail)?;
         let name = item.file_name();
-        let name = name.to_string_lossy();
-        if !name.starts_with('.') || !name.ends_with(TEMPORARY) {
-            continue;
+        let name = name.as_bytes();
+        if name.starts_with(b".") && name.ends_with(ending.as_bytes()) {
+            paths.push(item.path());
         }
-        let lock = match open_to_lock(&item.path()) {
-            Ok(file) => match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Err((_, Errno::EWOULDBLOCK)) => continue,
-                lock => lock.ok(),
-            },
-            Err(_) => None,
-        };
-        remove(&item.path())?;
-        drop(lock);
     }
-    Ok(())
+    Ok(paths)
+}
+
+/// An exclusive lock on a file that a killed process has left, where the file
+/// has locks at all. `None` if a process is at work on it.
+pub(crate) fn lock_unused(path: &Path) -> Option<Option<Flock<File>>> {
+    let Ok(file) = open_to_lock(path) else { return Some(None) };
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Err((_, Errno::EWOULDBLOCK)) => None,
+        lock => Some(lock.ok()),
+    }
+}
+
+/// A shared lock on a file, for as long as it is in use.
+pub(crate) fn lock_shared(path: &Path) -> Option<Flock<File>> {
+    open_to_lock(path).ok().and_then(|file| Flock::lock(file, FlockArg::LockShared).ok())
 }
 
 fn open_to_lock(path: &Path) -> io::Result<File> {

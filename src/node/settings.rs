@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::content;
 use super::error::NodeError;
-use super::files;
 use crate::config::source::Document;
 use crate::config::{Entry, Settings, SourceError};
 use crate::error_chain::ErrorChain;
@@ -57,7 +57,7 @@ pub(crate) struct Kubelet {
 impl Sources {
     /// Reads the files.
     pub(crate) fn read(&self) -> Texts {
-        let text = |path: &PathBuf| match files::settings_text(path) {
+        let text = |path: &PathBuf| match content::text(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             result => Some(result.map_err(|error| format!("cannot be read: {error}"))),
         };

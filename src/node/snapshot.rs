@@ -2,6 +2,7 @@
 //! them hold our entry, and which one is the network that pods get. Pure.
 
 use super::conflist::{self, Broken, Kind, Network, Runtimes};
+use super::content::{Content, Mark, Seen};
 use super::error::Obstacle;
 use super::name::{CONF_NAME, FileName, Role};
 
@@ -9,10 +10,8 @@ use super::name::{CONF_NAME, FileName, Role};
 #[derive(Debug)]
 pub(crate) struct RawFile {
     pub(crate) name: FileName,
-    /// Its bytes, or why it cannot be read.
-    pub(crate) bytes: Result<Vec<u8>, String>,
-    /// Its permission bits.
-    pub(crate) mode: u32,
+    /// What it holds, or why it cannot be read.
+    pub(crate) content: Result<Content, String>,
     /// The texts in the folder of the network's name, if that is where the
     /// list's plugins are.
     pub(crate) folder: Vec<String>,
@@ -24,6 +23,10 @@ pub(crate) struct ConfFile {
     pub(crate) name: FileName,
     pub(crate) role: Role,
     pub(crate) mode: u32,
+    pub(crate) seen: Seen,
+    /// Our mark, if it is byte for byte what this program wrote, whatever its
+    /// name is now.
+    pub(crate) mark: Option<Mark>,
     pub(crate) network: Result<Network, Broken>,
     /// Whether there is nothing in it.
     pub(crate) is_empty: bool,
@@ -86,7 +89,9 @@ impl Snapshot {
     }
 
     /// Whether and how a file is ours. A file under the name of our own list
-    /// that can be read and does not hold our entry is an agent's.
+    /// that can be read and does not hold our entry is an agent's. So is a file
+    /// under another name with other plugins beside our entry, unless it is what
+    /// this program wrote, and was renamed since.
     pub(crate) fn is_ours(&self, file: &ConfFile, own: &OwnList) -> Option<Ours> {
         let is_named = file.name == own.name;
         let network = match &file.network {
@@ -102,19 +107,22 @@ impl Snapshot {
         if network.is_ours_alone() {
             return Some(Ours::List);
         }
-        let was_inserted = !self.originals(&file.name).is_empty();
-        let is_list = is_named || file.name == *CONF_NAME || self.is_copy(file, network);
-        Some(if is_list && !was_inserted { Ours::List } else { Ours::Inserted })
+        let is_list = match file.mark {
+            Some(Mark::Own) => true,
+            // The single plugin that it was made of is in force, so that this
+            // list was not finished, or is not needed any more.
+            Some(Mark::Made) if self.has_single(&file.name) => true,
+            _ => {
+                let was_inserted = !self.originals(&file.name).is_empty();
+                (is_named || file.name == *CONF_NAME) && !was_inserted
+            }
+        };
+        Some(if is_list { Ours::List } else { Ours::Inserted })
     }
 
-    /// Whether a file with our entry is a copy of another file: of one without
-    /// it, or else of a later one.
-    fn is_copy(&self, file: &ConfFile, network: &Network) -> bool {
-        self.configurations().filter(|other| other.name != file.name).any(|other| {
-            other.network.as_ref().is_ok_and(|list| {
-                list.same_but_ours(network) && (!list.has_ours() || other.name > file.name)
-            })
-        })
+    /// Whether a single plugin that this list may have been made of is there.
+    fn has_single(&self, list: &FileName) -> bool {
+        list.bases().iter().any(|base| base != list && self.get(base).is_some())
     }
 
     /// The network that pods get: the first file that runtimes read and that is
@@ -163,14 +171,18 @@ impl Snapshot {
 
 impl ConfFile {
     fn parse(file: RawFile) -> Option<Self> {
-        let RawFile { name, bytes, mode, folder } = file;
+        let RawFile { name, content: file_content, folder } = file;
         let (role, kind) = name.role()?;
-        let is_empty = bytes.as_ref().is_ok_and(Vec::is_empty);
+        let content = file_content.as_ref();
+        let seen = content.map_or(Seen::UNREADABLE, |content| Seen::of(&content.bytes));
+        let is_empty = content.is_ok_and(|content| content.bytes.is_empty());
+        let mark = content.ok().and_then(|content| content.mark);
+        let mode = content.map_or(0, |content| content.mode);
         let parse = |text: String| match kind {
             Kind::List => Network::of_list(text, &folder),
             Kind::Single => Network::parse(kind, &text),
         };
-        let network = match bytes.map(String::from_utf8) {
+        let network = match file_content.map(|content| String::from_utf8(content.bytes)) {
             Err(reason) => Err(Broken::not_json(format!("cannot be read: {reason}"))),
             Ok(Ok(text)) => parse(text),
             // Go replaces what is not UTF-8. Our entry could not be added to the
@@ -181,7 +193,7 @@ impl ConfFile {
             }
             Ok(Err(_)) => Err(Broken::not_json("is neither UTF-8 nor JSON")),
         };
-        Some(ConfFile { name, role, mode, network, is_empty })
+        Some(ConfFile { name, role, mode, seen, mark, network, is_empty })
     }
 }
 

@@ -1,19 +1,12 @@
 //! The changes of a configuration directory. Pure: `files.rs` carries them out.
+//!
+//! Each step names what it replaces or removes as the snapshot saw it. If another
+//! program has written there since, the step is not carried out.
 
 use std::fmt;
 
+use super::content::{Mark, Seen};
 use super::name::FileName;
-
-/// What a file must hold when it is replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Expect {
-    /// Anything: the file is our own list.
-    Ours,
-    /// There must be no such file.
-    Absent,
-    /// The text that the new one was made of.
-    Text(String),
-}
 
 /// One change of the directory, atomic in itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,22 +17,23 @@ pub(crate) enum Step {
         text: String,
         /// Its permission bits.
         mode: u32,
-        expect: Expect,
+        /// What is replaced. `None`: there must be no such file.
+        replaced: Option<Seen>,
         /// A second name that keeps what is replaced.
         keep: Option<FileName>,
+        /// The mark of a file that this program makes as a whole.
+        mark: Option<Mark>,
     },
-    Rename {
-        from: FileName,
-        to: FileName,
-    },
-    Remove {
+    /// Renames a file to the name of a kept original.
+    Keep { name: FileName, seen: Seen },
+    /// Renames a kept original back to its own name.
+    Restore {
         name: FileName,
+        /// What is replaced. `None`: there must be no such file.
+        replaced: Option<Seen>,
     },
-    /// Sets a file's permission bits.
-    SetMode {
-        name: FileName,
-        mode: u32,
-    },
+    /// Removes a file.
+    Remove { name: FileName, seen: Seen },
 }
 
 impl fmt::Display for Step {
@@ -49,9 +43,9 @@ impl fmt::Display for Step {
             Step::Write { name, keep: Some(copy), .. } => {
                 write!(f, "wrote {name}, its original is {copy}")
             }
-            Step::Rename { from, to } => write!(f, "renamed {from} to {to}"),
-            Step::Remove { name } => write!(f, "removed {name}"),
-            Step::SetMode { name, mode } => write!(f, "set the mode of {name} to {mode:04o}"),
+            Step::Keep { name, .. } => write!(f, "renamed {name} to {}", name.original()),
+            Step::Restore { name, .. } => write!(f, "renamed {} to {name}", name.original()),
+            Step::Remove { name, .. } => write!(f, "removed {name}"),
         }
     }
 }

@@ -11,7 +11,6 @@ use super::binary::Binary;
 use super::error::NodeError;
 use super::files;
 use super::name::FileName;
-use super::replace;
 use super::report::{Output, Reporter};
 use super::snapshot::OwnList;
 use super::step::Step;
@@ -43,8 +42,8 @@ pub(crate) struct Options {
 /// The first file that could not be changed, or that this cannot be the
 /// directory: it holds nothing of ours, and no network configuration.
 pub(crate) fn once(options: &Options) -> Result<Vec<String>, NodeError> {
-    replace::sweep(&options.conf_dir)?;
-    let (mut done, has_configurations) = withdraw_entry(options)?;
+    files::clean_up(&options.conf_dir)?;
+    let (mut done, has_configurations) = files::try_again(|| withdraw_entry(options))?;
     if done.is_empty() && !has_configurations {
         return Err(NodeError::NothingHere(options.conf_dir.clone()));
     }

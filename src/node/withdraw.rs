@@ -3,7 +3,7 @@
 
 use super::name::{CILIUM, FileName, ORIGINAL};
 use super::snapshot::{ConfFile, Ours, OwnList, Snapshot};
-use super::step::{Expect, Step};
+use super::step::Step;
 
 /// The steps after which nothing of ours is in the directory.
 pub(crate) fn all(snapshot: &Snapshot, own: &OwnList) -> Vec<Step> {
@@ -51,7 +51,8 @@ pub(crate) fn file(snapshot: &Snapshot, file: &ConfFile, ours: Ours, steps: &mut
             remove(snapshot, &base.original(), steps);
             return;
         }
-        steps.push(Step::Rename { from: base.original(), to: base.clone() });
+        let replaced = (base == *name).then_some(file.seen);
+        steps.push(Step::Restore { name: base.clone(), replaced });
         if base != *name {
             remove(snapshot, name, steps);
         }
@@ -61,8 +62,9 @@ pub(crate) fn file(snapshot: &Snapshot, file: &ConfFile, ours: Ours, steps: &mut
         name: name.clone(),
         text: network.without_ours(),
         mode: file.mode & 0o777,
-        expect: Expect::Text(network.text().to_owned()),
+        replaced: Some(file.seen),
         keep: None,
+        mark: None,
     });
     for base in snapshot.originals(name) {
         remove(snapshot, &base.original(), steps);
@@ -72,10 +74,11 @@ pub(crate) fn file(snapshot: &Snapshot, file: &ConfFile, ours: Ours, steps: &mut
 /// Removes a file, unless it is not there or an earlier step takes it away.
 fn remove(snapshot: &Snapshot, name: &FileName, steps: &mut Vec<Step>) {
     let is_done = steps.iter().any(|step| match step {
-        Step::Remove { name: gone } | Step::Rename { from: gone, .. } => gone == name,
-        _ => false,
+        Step::Remove { name: gone, .. } | Step::Keep { name: gone, .. } => gone == name,
+        Step::Restore { name: base, .. } => base.original() == *name,
+        Step::Write { .. } => false,
     });
-    if !is_done && snapshot.get(name).is_some() {
-        steps.push(Step::Remove { name: name.clone() });
+    if let (false, Some(file)) = (is_done, snapshot.get(name)) {
+        steps.push(Step::Remove { name: name.clone(), seen: file.seen });
     }
 }

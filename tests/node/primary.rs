@@ -128,6 +128,30 @@ fn an_agents_file_under_our_name_is_left_alone() {
     }
 }
 
+/// Somebody put our entry into an agent's list by hand, and its twin lies beside
+/// it, with the entry or without.
+#[test]
+fn an_agents_list_with_our_entry_stays_beside_its_twin() {
+    let with = PRIMARY.replace("1500}", "1500},\n    {\"type\": \"osm-cni\"}");
+    for twin in [PRIMARY, &with] {
+        for mode in ["own", "insert"] {
+            let node = Node::with(&[("10-a.conflist", &with), ("20-b.conflist", twin)]);
+            for _ in 0..2 {
+                node.install(&["--mode", mode]);
+                let names: Vec<_> = node.bytes().into_keys().collect();
+                let agents =
+                    |name: &&String| name.ends_with("-a.conflist") || name.ends_with("-b.conflist");
+                assert_eq!(names.iter().filter(agents).count(), 2, "{mode}: {names:?}");
+            }
+            node.uninstall(&[]);
+            for name in ["10-a.conflist", "20-b.conflist"] {
+                assert_eq!(node.read(name).as_deref(), Some(PRIMARY), "{mode} {name}");
+            }
+            assert_eq!(node.bytes().len(), 2, "{mode}");
+        }
+    }
+}
+
 #[test]
 fn agents_lists_that_no_reader_can_hold_stay_apart() {
     let odd = |name: &str, value: &str| {

@@ -51,6 +51,20 @@ fn directory() -> impl Strategy<Value = Vec<(String, String)>> {
     })
 }
 
+/// The names of the files that hold an agent's plugins, with our entry or
+/// without: those that are not under a name of ours, where no original is kept
+/// of which this program may have made them.
+fn agents_names<'f>(files: &'f [(&str, &str)]) -> Vec<&'f str> {
+    if files.iter().any(|(name, _)| name.ends_with("osm-cni-orig")) {
+        return Vec::new();
+    }
+    let is_agents = |(name, text): &&(&str, &str)| {
+        let has_plugin = ["bridge", "ptp", "multus"].iter().any(|plugin| text.contains(plugin));
+        has_plugin && !name.contains("osm-cni") && FileName::from(*name).role().is_some()
+    };
+    files.iter().filter(is_agents).map(|(name, _)| *name).collect()
+}
+
 fn is_ours(text: &str) -> bool {
     text.contains("osm-cni")
 }
@@ -87,6 +101,11 @@ proptest! {
                 prop_assert!(is_kept(text), "{name} is lost: {installed:?}");
             }
         }
+        for name in agents_names(&files) {
+            let is_there = |there: &str| installed.iter().any(|(name, _)| *name == there);
+            let original = FileName::from(name).original().to_string();
+            prop_assert!(is_there(name) || is_there(&original), "{name} is lost: {installed:?}");
+        }
         // Where nothing of ours was before, uninstall brings everything back.
         let had_ours = files.iter().any(|(name, text)| is_ours(text) || name.contains("osm-cni"));
         if !had_ours {
@@ -102,6 +121,9 @@ proptest! {
         let now = of(&borrowed(&left));
         let networks = now.configurations().filter_map(|file| file.network.as_ref().ok());
         prop_assert!(networks.into_iter().all(|network| !network.has_ours()), "{left:?}");
+        for name in agents_names(&files) {
+            prop_assert!(left.iter().any(|(there, _)| there == name), "{name} is lost: {left:?}");
+        }
         for (name, text) in &files {
             let is_broken_own = name.starts_with(CONF_NAME) && (*text == "{" || text.is_empty());
             if !is_ours(text) && !name.contains("osm-cni-orig") && !is_broken_own {

@@ -23,21 +23,25 @@ pub(super) fn after(files: &[(&str, &str)], steps: &[Step]) -> Vec<(String, Stri
     };
     for step in steps {
         match step {
-            Step::Write { name, text, expect, keep, .. } => {
+            Step::Write { name, text, replaced, keep, .. } => {
                 let old = take(&mut files, name);
-                assert!(*expect != Expect::Absent || old.is_none(), "{name} is there");
+                assert_eq!(replaced.is_some(), old.is_some(), "{name}");
                 if let (Some(keep), Some(old)) = (keep, old) {
                     files.push((keep.to_string(), old));
                 }
                 files.push((name.to_string(), text.clone()));
             }
-            Step::Rename { from, to } => {
-                let text = take(&mut files, from).expect("the file");
-                let _ = take(&mut files, to);
-                files.push((to.to_string(), text));
+            Step::Keep { name, .. } => {
+                let text = take(&mut files, name).expect("the file");
+                let _ = take(&mut files, &name.original());
+                files.push((name.original().to_string(), text));
             }
-            Step::Remove { name } => drop(take(&mut files, name).expect("the file")),
-            Step::SetMode { .. } => {}
+            Step::Restore { name, replaced } => {
+                let text = take(&mut files, &name.original()).expect("the original");
+                assert_eq!(replaced.is_some(), take(&mut files, name).is_some(), "{name}");
+                files.push((name.to_string(), text));
+            }
+            Step::Remove { name, .. } => drop(take(&mut files, name).expect("the file")),
         }
     }
     files.sort();

@@ -4,10 +4,18 @@ pub(crate) const OURS: &str = r#"{"type": "osm-cni"}"#;
 
 /// A snapshot of these files.
 pub(crate) fn of(files: &[(&str, &str)]) -> Snapshot {
+    with_mark(files, "")
+}
+
+/// A snapshot of these files, of which one has our mark.
+fn with_mark(files: &[(&str, &str)], marked: &str) -> Snapshot {
     let raw = |(name, text): &(&str, &str)| RawFile {
         name: FileName::from(*name),
-        bytes: Ok(text.as_bytes().to_owned()),
-        mode: 0o644,
+        content: Ok(Content {
+            bytes: text.as_bytes().to_owned(),
+            mode: 0o644,
+            mark: (*name == marked).then_some(Mark::Own),
+        }),
         folder: Vec::new(),
     };
     Snapshot::new(files.iter().map(raw).collect())
@@ -61,7 +69,8 @@ fn the_first_name_by_bytes_is_the_primary_whatever_it_holds() {
 fn our_own_list_is_never_the_primary() {
     let (a, copy) = (list("a", &["bridge"]), list("a", &["bridge", "osm-cni"]));
     for name in [CONF_NAME, "01-old-name.conflist"] {
-        assert_eq!(primary(&[(name, &copy), ("10-a.conflist", &a)]).expect("a"), "10-a.conflist");
+        let files = with_mark(&[(name, &copy), ("10-a.conflist", &a)], "01-old-name.conflist");
+        assert_eq!(files.primary(&own()).expect("a").0.name.to_string(), "10-a.conflist");
     }
     assert_eq!(primary(&[(CONF_NAME, "{"), ("10-a.conflist", &a)]).expect("a"), "10-a.conflist");
     let none = primary(&[(CONF_NAME, &copy)]).expect_err("no primary");
@@ -89,5 +98,18 @@ fn an_inserted_entry_leaves_the_file_its_agents() {
     for own in [own(), named] {
         let (file, _) = files.primary(&own).expect("a");
         assert_eq!(files.is_ours(file, &own), Some(Ours::Inserted));
+    }
+}
+
+#[test]
+fn an_agents_list_is_its_agents_whatever_lies_beside_it() {
+    let with = list("a", &["bridge", "osm-cni"]);
+    let a = list("a", &["bridge"]);
+    for twin in [&a, &with] {
+        for name in ["05-twin.conflist", "20-twin.conflist"] {
+            let files = of(&[("10-a.conflist", &with), (name, twin)]);
+            let file = files.get(&"10-a.conflist".into()).expect("the list");
+            assert_eq!(files.is_ours(file, &own()), Some(Ours::Inserted), "{name}");
+        }
     }
 }
