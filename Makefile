@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential prove test-kernels test-kernels-short test-headers image cluster cluster-down test-cluster bench soak fuzz deny advisories release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster bench soak fuzz deny advisories release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -79,6 +79,11 @@ test-kernels-short: ## the oldest and the newest of them, a part of the tests
 test-headers: ## the library against the kernel headers of Debian 11, 12 and the newest
 	@scripts/needs.sh build
 	scripts/headers.sh
+
+test-image: ## the Dockerfile's program must be the bytes of `make release`
+	@scripts/needs.sh test-image
+	@$(MAKE) --no-print-directory build
+	@scripts/test-image.sh
 
 image: ## the image osm-cni:VERSION, by Docker or podman
 	@scripts/needs.sh image

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a make target needs, once, and says so.
-# Usage: scripts/needs.sh build|lint|lint-install|demo|bench|test|fuzz|kernels|image|cluster
+# Usage: scripts/needs.sh build|lint|lint-install|demo|bench|test|fuzz|kernels|test-image|image|cluster
 set -euo pipefail
 
 # gcc links, libclang and the kernel's headers serve the bindings of rustables.
@@ -19,6 +19,8 @@ test=("${demo[@]}" "${lint[@]}" "${fuzz[@]}" iptables containerd runc conntrack 
 kernels=("${test[@]}" binutils cpio kmod qemu-system-x86 xz-utils)
 # An image without Docker, and a cluster without it: podman's network in a namespace.
 image=("${build[@]}" podman runc)
+# The image to compile in is made from Debian's packages.
+test_image=("${image[@]}" debootstrap util-linux)
 cluster=("${image[@]}" busybox-static netavark aardvark-dns debootstrap iproute2 iptables nftables util-linux python3 python3-pip)
 # A Go of one's own comes from PyPI.
 command -v go >/dev/null || cluster+=(python3-venv)
@@ -36,9 +38,10 @@ case "${1:-}" in
     test) packages=("${test[@]}") ;;
     fuzz) packages=("${fuzz[@]}") ;;
     kernels) packages=("${kernels[@]}") ;;
+    test-image) packages=("${test_image[@]}") ;;
     image) packages=("${image[@]}") ;;
     cluster) packages=("${cluster[@]}") ;;
-    *) echo "usage: $0 build|lint|lint-install|demo|bench|test|fuzz|kernels|image|cluster" >&2; exit 2 ;;
+    *) echo "usage: $0 build|lint|lint-install|demo|bench|test|fuzz|kernels|test-image|image|cluster" >&2; exit 2 ;;
 esac
 
 die() {
@@ -55,7 +58,7 @@ for package in "${packages[@]}"; do
 done
 
 if [[ $1 != @(build|lint|lint-install|fuzz|image) && $(id -u) != 0 ]]; then
-    die "make $1 must run as root: it makes network namespaces and sets rules in them${missing[*]:+; it would also install: ${missing[*]}}"
+    die "make $1 must run as root: it works in namespaces that it makes${missing[*]:+; it would also install: ${missing[*]}}"
 fi
 [ ${#missing[@]} = 0 ] && exit 0
 
