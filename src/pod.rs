@@ -9,7 +9,9 @@ mod annotations;
 use std::collections::BTreeMap;
 
 pub use addresses::PodAddresses;
-pub use annotations::{AnnotationError, AnnotationValue, Annotations, Injection, Malformed};
+pub use annotations::{
+    ANNOTATIONS, AnnotationError, AnnotationValue, Annotations, Injection, Malformed,
+};
 
 /// What the runtime said about the pod.
 #[derive(Debug, Clone, Default)]

@@ -5,19 +5,11 @@ use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
 use osm_cni::config::Ipv6Mode;
-use osm_cni::pod::{Annotations, PodUid};
+use osm_cni::pod::{ANNOTATIONS, Annotations, PodUid};
 use serde_json::json;
 use serde_json::value::RawValue;
 
 const PREFIX: &str = "openservicemesh.io";
-const NAMES: [&str; 6] = [
-    "sidecar-injection",
-    "outbound-port-exclusion-list",
-    "inbound-port-exclusion-list",
-    "outbound-ip-range-exclusion-list",
-    "outbound-ip-range-inclusion-list",
-    "outbound-uid-exclusion-list",
-];
 
 fn read(text: &str) {
     let Ok(all) = serde_json::from_str::<BTreeMap<String, &RawValue>>(text) else { return };
@@ -35,7 +27,7 @@ fn read(text: &str) {
 
 fuzz_target!(|text: &str| {
     read(text);
-    for name in NAMES {
+    for name in ANNOTATIONS {
         read(&json!({ format!("{PREFIX}/{name}"): text }).to_string());
     }
     if let Some(uid) = PodUid::new(text) {

@@ -25,8 +25,9 @@ enum Format {
 }
 
 impl Words for Format {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("text", Format::Text), ("json", Format::Json)];
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("text", Format::Text), ("json", Format::Json)]
+    }
 }
 
 pub(super) static VERB: Verb = Verb {

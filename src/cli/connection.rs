@@ -30,8 +30,9 @@ pub(super) const OPTIONS: &[Opt] = &[DIRECTION, DST, UID, IN_INTERFACE, OUT_INTE
 const APPLICATION: u32 = 1000;
 
 impl Words for Direction {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("inbound", Direction::Inbound), ("outbound", Direction::Outbound)]
+    }
 }
 
 /// A connection as the options describe it.

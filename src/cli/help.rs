@@ -99,6 +99,8 @@ fn paragraphs(text: &str, out: &mut impl Write) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    use super::super::options::Value;
+
     fn help(print: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
         let mut out = Vec::new();
         print(&mut out).unwrap();
@@ -113,6 +115,11 @@ mod tests {
                 assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
                 let shown = |option: &Opt| text.contains(&format!("--{}", option.name));
                 assert!(verb.options().all(shown), "{text}");
+                for option in verb.options() {
+                    let Value::Word(words) = option.value else { continue };
+                    let named = |word: &&str| option.help.contains(word);
+                    assert!(words().iter().all(named), "--{}: {}", option.name, option.help);
+                }
                 assert!(verb.example.starts_with(&format!("osm-cni {}", verb.name)), "{text}");
             }
         }

@@ -25,8 +25,9 @@ pub(super) enum Format {
 }
 
 impl Words for Format {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("text", Format::Text), ("json", Format::Json), ("mermaid", Format::Mermaid)];
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("text", Format::Text), ("json", Format::Json), ("mermaid", Format::Mermaid)]
+    }
 }
 
 /// `--output` of `inspect` and `explain`.

@@ -88,7 +88,9 @@ pub(super) static VERB: Verb = Verb {
 };
 
 impl Words for Mode {
-    const WORDS: &'static [(&'static str, Self)] = &[("own", Mode::Own), ("insert", Mode::Insert)];
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("own", Mode::Own), ("insert", Mode::Insert)]
+    }
 }
 
 impl Words for LogFormat {

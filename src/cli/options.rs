@@ -75,7 +75,7 @@ pub(super) enum Value {
 /// A type whose values are words on the command line.
 pub(super) trait Words: Copy + 'static {
     /// Each word and what it stands for.
-    const WORDS: &'static [(&'static str, Self)];
+    fn words() -> Vec<(&'static str, Self)>;
 }
 
 /// `--help`, which every verb has.
@@ -132,7 +132,7 @@ impl Opt {
 }
 
 fn words<T: Words>() -> Vec<&'static str> {
-    T::WORDS.iter().map(|(word, _)| *word).collect()
+    T::words().into_iter().map(|(word, _)| word).collect()
 }
 
 impl Verb {
@@ -297,9 +297,9 @@ impl Given {
     /// It is another word.
     pub(super) fn word<T: Words>(&self, option: &Opt) -> Result<Option<T>, CliError> {
         let Some(text) = self.text(option)? else { return Ok(None) };
-        let found = T::WORDS.iter().find(|(word, _)| *word == text);
+        let found = T::words().into_iter().find(|(word, _)| *word == text);
         let error = || wrong_value(option, text, &format!("one of {}", words::<T>().join(", ")));
-        found.map(|(_, value)| Some(*value)).ok_or_else(error)
+        found.map(|(_, value)| Some(value)).ok_or_else(error)
     }
 }
 
@@ -327,8 +327,9 @@ mod tests {
     }
 
     impl Words for Colour {
-        const WORDS: &'static [(&'static str, Self)] =
-            &[("red", Colour::Red), ("blue", Colour::Blue)];
+        fn words() -> Vec<(&'static str, Self)> {
+            vec![("red", Colour::Red), ("blue", Colour::Blue)]
+        }
     }
 
     const COLOUR: Opt = Opt::word::<Colour>("colour", "COLOUR", "the colour").short('c');

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use super::options::{self, Given, Opt, Words};
 use crate::admit::{self, Decision};
-use crate::config::profile::{FSM, FSM_LAYOUT, OSM, OSM_V0, OSM_V1};
+use crate::config::profile::{LAYOUTS, PROFILES};
 use crate::config::source::Document;
 use crate::config::{Entry, Layout, Mesh, Profile, Settings};
 use crate::error_chain::ErrorChain;
@@ -62,12 +62,15 @@ pub(super) const OPTIONS: &[Opt] =
     &[CONFIG, MESH_CONFIG, RULESET, MESH, NAMESPACE, ANNOTATION, POD_IP, NO_SIDECAR];
 
 impl Words for &'static Layout {
-    const WORDS: &'static [(&'static str, Self)] =
-        &[(OSM_V0.name, &OSM_V0), (OSM_V1.name, &OSM_V1), (FSM_LAYOUT.name, &FSM_LAYOUT)];
+    fn words() -> Vec<(&'static str, Self)> {
+        LAYOUTS.map(|layout| (layout.name, layout)).into()
+    }
 }
 
 impl Words for &'static Profile {
-    const WORDS: &'static [(&'static str, Self)] = &[(OSM.name, &OSM), (FSM.name, &FSM)];
+    fn words() -> Vec<(&'static str, Self)> {
+        PROFILES.map(|profile| (profile.name, profile)).into()
+    }
 }
 
 /// A pod as the options describe it.

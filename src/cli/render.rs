@@ -48,16 +48,20 @@ enum Format {
 }
 
 impl Words for Format {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("nft", Format::Nft),
-        ("iptables", Format::Iptables),
-        ("json", Format::Json),
-        ("mermaid", Format::Mermaid),
-    ];
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("nft", Format::Nft),
+            ("iptables", Format::Iptables),
+            ("json", Format::Json),
+            ("mermaid", Format::Mermaid),
+        ]
+    }
 }
 
 impl Words for Family {
-    const WORDS: &'static [(&'static str, Self)] = &[("ip", Family::Ip), ("ip6", Family::Ip6)];
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("ip", Family::Ip), ("ip6", Family::Ip6)]
+    }
 }
 
 fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {

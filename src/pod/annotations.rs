@@ -73,9 +73,9 @@ const OUTBOUND_RANGES: &str = "outbound-ip-range-exclusion-list";
 const INCLUDED_RANGES: &str = "outbound-ip-range-inclusion-list";
 const OUTBOUND_UIDS: &str = "outbound-uid-exclusion-list";
 
-/// The annotations with lists.
-const LISTS: [&str; 5] =
-    [OUTBOUND_PORTS, INBOUND_PORTS, OUTBOUND_RANGES, INCLUDED_RANGES, OUTBOUND_UIDS];
+/// The annotations that are read, by their names without the prefix.
+pub const ANNOTATIONS: [&str; 6] =
+    [INJECTION, OUTBOUND_PORTS, INBOUND_PORTS, OUTBOUND_RANGES, INCLUDED_RANGES, OUTBOUND_UIDS];
 
 /// So many unknown annotations are named.
 const UNKNOWN_MAX: usize = 8;
@@ -173,7 +173,8 @@ impl Annotations {
 
     /// The keys of the list annotations that the pod has.
     pub fn list_keys(&self, prefix: &str) -> Vec<String> {
-        let names = LISTS.into_iter().filter(|name| self.under(prefix).any(|(it, _)| it == *name));
+        let lists = ANNOTATIONS.into_iter().filter(|name| *name != INJECTION);
+        let names = lists.filter(|name| self.under(prefix).any(|(it, _)| it == *name));
         names.map(|name| format!("{prefix}/{name}")).collect()
     }
 
@@ -182,9 +183,7 @@ impl Annotations {
     pub fn unknown(&self, mesh: &Mesh) -> Vec<String> {
         let prefix = &mesh.annotation_prefix;
         let known = |name: &str| {
-            name == INJECTION
-                || LISTS.contains(&name)
-                || mesh.profile.other_annotations.contains(&name)
+            ANNOTATIONS.contains(&name) || mesh.profile.other_annotations.contains(&name)
         };
         let names = self.under(prefix).map(|(name, _)| name).filter(|name| !known(name));
         let shown = |name| sanitize::message(&format!("{prefix}/{name}"), 128);
@@ -198,6 +197,7 @@ impl Annotations {
         name: &str,
         parse: impl Fn(&str) -> Result<T, Expected>,
     ) -> Result<Vec<T>, AnnotationError> {
+        debug_assert!(ANNOTATIONS.contains(&name), "{name} is missing in ANNOTATIONS");
         let value = self.get(prefix, name)?.unwrap_or_default();
         if value.trim().is_empty() {
             return Ok(Vec::new());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use osm_cni::config::{Entry, Ipv6Mode, Settings};
-use osm_cni::pod::{Annotations, PodAddresses, PodUid};
+use osm_cni::pod::{ANNOTATIONS, Annotations, PodAddresses, PodUid};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
@@ -12,14 +12,6 @@ use serde_json::{Value, json};
 use super::{cases, damage, damaged, json, text};
 
 const PREFIX: &str = "openservicemesh.io";
-const NAMES: [&str; 6] = [
-    "sidecar-injection",
-    "outbound-port-exclusion-list",
-    "inbound-port-exclusion-list",
-    "outbound-ip-range-exclusion-list",
-    "outbound-ip-range-inclusion-list",
-    "outbound-uid-exclusion-list",
-];
 
 /// Whatever it is that is wrong, the message is one short line.
 fn is_presentable(message: &str) -> bool {
@@ -40,14 +32,14 @@ proptest! {
     #![proptest_config(cases(600))]
 
     #[test]
-    fn any_annotation_is_read_or_named(value in json(), name in proptest::sample::select(&NAMES[..])) {
+    fn any_annotation_is_read_or_named(value in json(), name in proptest::sample::select(&ANNOTATIONS[..])) {
         if let Err(message) = read(&json!({format!("{PREFIX}/{name}"): value})) {
             prop_assert!(message.contains(name) && is_presentable(&message), "{message:?}");
         }
     }
 
     #[test]
-    fn any_text_in_an_annotation_is_read_or_named(value in text(), name in proptest::sample::select(&NAMES[..])) {
+    fn any_text_in_an_annotation_is_read_or_named(value in text(), name in proptest::sample::select(&ANNOTATIONS[..])) {
         if let Err(message) = read(&json!({format!("{PREFIX}/{name}"): value})) {
             prop_assert!(message.contains(name) && is_presentable(&message), "{message:?}");
         }
