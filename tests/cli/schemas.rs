@@ -3,12 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{argument, osm_cni_line, settings};
-use crate::support::schema::problems;
+use crate::support::schema::{named, problems};
 
 fn schema(name: &str) -> Value {
-    let path = format!("conf/{name}.schema.json");
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
-    let schema: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+    let schema = named(name);
     assert!(schema["$id"].as_str().is_some_and(|id| id.starts_with("urn:osm-cni:schema:")));
     schema
 }

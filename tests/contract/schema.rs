@@ -1,15 +1,12 @@
 //! `conf/` as its readers take it: the samples are valid, and the schema of our
 //! entry says what the plugin says.
 
+use osm_cni::config::profile::{LAYOUTS, PROFILES};
 use osm_cni::config::{Entry, Settings};
 use serde_json::{Value, json};
 
 use crate::support::plugin::{Call, conf, enabled};
-use crate::support::schema::problems;
-
-fn schema() -> Value {
-    serde_json::from_str(include_str!("../../conf/osm-cni.schema.json")).expect("JSON")
-}
+use crate::support::schema::{named, problems};
 
 #[test]
 fn the_samples_are_valid() {
@@ -20,7 +17,7 @@ fn the_samples_are_valid() {
         entry.settings().check().expect("in order");
         assert_eq!(entry.settings().warnings, [""; 0]);
         let entry = Value::Object(entry.to_plugin_json());
-        assert_eq!(problems(&schema(), &entry), [""; 0]);
+        assert_eq!(problems(&named("osm-cni"), &entry), [""; 0]);
     }
 }
 
@@ -75,10 +72,21 @@ fn schema_and_plugin_agree() {
         for (name, value) in settings.as_object().expect("an object") {
             conf[name] = value.clone();
         }
-        assert_eq!(problems(&schema(), &conf).is_empty(), valid, "schema: {settings}");
+        assert_eq!(problems(&named("osm-cni"), &conf).is_empty(), valid, "schema: {settings}");
         // A valid one goes on to the namespace, which is not there.
         Call::new("ADD", &conf).run().error(if valid { 5 } else { 7 });
     }
+}
+
+#[test]
+fn every_mesh_and_ruleset_is_in_the_schema() {
+    let schema = named("osm-cni");
+    let meshes = json!(PROFILES.map(|profile| profile.name));
+    assert_eq!(schema["$defs"]["mesh"]["enum"], meshes);
+    let of_one = schema["properties"]["meshes"]["properties"].as_object().expect("properties");
+    assert_eq!(json!(of_one.keys().collect::<Vec<_>>()), meshes);
+    let rulesets: Vec<_> = LAYOUTS.iter().map(|layout| Some(layout.name)).chain([None]).collect();
+    assert_eq!(schema["$defs"]["ruleset"]["enum"], json!(rulesets));
 }
 
 #[test]

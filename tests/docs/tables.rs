@@ -1,39 +1,20 @@
 //! The reference pages name everything that the program has.
 
+use osm_cni::pod::ANNOTATIONS;
 use serde_json::{Value, json};
 
 use super::{Page, root};
 use crate::support::plugin::Call;
-
-fn schema() -> Value {
-    let text =
-        std::fs::read_to_string(root().join("conf/osm-cni.schema.json")).expect("the schema");
-    serde_json::from_str(&text).expect("JSON")
-}
+use crate::support::schema;
 
 #[test]
 fn every_setting_is_described() {
-    // Fields of the entry that are not settings: the runtime's own.
-    const RUNTIME: [&str; 9] = [
-        "type",
-        "capabilities",
-        "cniVersion",
-        "name",
-        "args",
-        "dns",
-        "ipMasq",
-        "prevResult",
-        "runtimeConfig",
-    ];
     let page = Page::read("docs/settings.md");
     let named = |name: &str| {
         page.text.contains(&format!("`{name}")) || page.text.contains(&format!(".{name}`"))
     };
-    let schema = schema();
-    for (name, field) in schema["properties"].as_object().expect("properties") {
-        if RUNTIME.contains(&name.as_str()) {
-            continue;
-        }
+    let schema = schema::named("osm-cni");
+    for (name, field) in &schema::settings(&schema) {
         assert!(named(name), "docs/settings.md does not name {name}");
         let definition = field["$ref"].as_str().and_then(|it| it.strip_prefix("#/$defs/"));
         let field = definition.map_or(field, |name| &schema["$defs"][name]);
@@ -41,6 +22,16 @@ fn every_setting_is_described() {
         for inner in inner.into_iter().flatten().map(|(inner, _)| inner) {
             assert!(named(inner), "docs/settings.md does not name {name}.{inner}");
         }
+    }
+}
+
+#[test]
+fn every_annotation_is_described() {
+    let page = Page::read("docs/annotations.md");
+    for name in ANNOTATIONS {
+        assert!(page.text.contains(&format!("| `{name}` |")), "the table lacks {name}");
+        let frozen = page.text.contains(&format!("\"{name}\""));
+        assert!(frozen, "the policy lets {name} change on a running pod");
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::labels::{MANAGED_BY, unlabelled};
 use super::{objects, read, script};
 use crate::docs::root;
-use crate::support::host;
+use crate::support::{host, schema};
 
 /// helm is built without a Kubernetes of its own.
 const KUBERNETES: &str = "1.37.2";
@@ -225,26 +225,14 @@ fn the_startup_taint_of_the_chart_is_the_manifest() {
 
 #[test]
 fn the_values_know_every_setting() {
-    const RUNTIME: [&str; 9] = [
-        "type",
-        "capabilities",
-        "cniVersion",
-        "name",
-        "args",
-        "dns",
-        "ipMasq",
-        "prevResult",
-        "runtimeConfig",
-    ];
-    let settings: Value = serde_json::from_str(&read("conf/osm-cni.schema.json")).expect("JSON");
+    let entry = schema::named("osm-cni");
     let path = root().join("install/helm/osm-cni/values.schema.json");
     let mut values: Value =
         serde_json::from_str(&read("install/helm/osm-cni/values.schema.json")).expect("JSON");
-    let mut properties = settings["properties"].as_object().expect("properties").clone();
-    properties.retain(|name, _| !RUNTIME.contains(&name.as_str()));
-    let mut definitions = settings["$defs"].as_object().expect("definitions").clone();
-    let entry = json!({"type": "object", "properties": properties, "additionalProperties": false});
-    definitions.insert("settings".to_owned(), entry);
+    let mut definitions = entry["$defs"].as_object().expect("definitions").clone();
+    let settings = schema::settings(&entry);
+    let settings = json!({"type": "object", "properties": settings, "additionalProperties": false});
+    definitions.insert("settings".to_owned(), settings);
     let wanted = Value::Object(definitions);
     if std::env::var_os("OSM_CNI_BLESS").is_some() && values["$defs"] != wanted {
         values["$defs"] = wanted.clone();

@@ -2,7 +2,37 @@
 //! not known here fails, so that none is ignored.
 
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::host;
+
+/// The fields of our entry in a conflist that are the runtime's, no settings.
+const RUNTIME: [&str; 9] = [
+    "type",
+    "capabilities",
+    "cniVersion",
+    "name",
+    "args",
+    "dns",
+    "ipMasq",
+    "prevResult",
+    "runtimeConfig",
+];
+
+/// The schema `conf/NAME.schema.json`.
+pub(crate) fn named(name: &str) -> Value {
+    let path = host::repository().join(format!("conf/{name}.schema.json"));
+    let text = std::fs::read_to_string(&path);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The settings in the schema of our entry, by name.
+pub(crate) fn settings(entry: &Value) -> Map<String, Value> {
+    let mut fields = entry["properties"].as_object().expect("properties").clone();
+    fields.retain(|name, _| !RUNTIME.contains(&name.as_str()));
+    fields
+}
 
 /// What in a document is not as the schema says, with its place.
 pub(crate) fn problems(schema: &Value, document: &Value) -> Vec<String> {
