@@ -124,18 +124,7 @@ fn a_pod_that_is_there_is_explained_from_the_kernel() {
     node.pod.exec(&["nft", "flush", "chain", "ip", "osm", "PROXY_REDIRECT"]);
     assert_eq!(there("--direction outbound --dst 10.0.0.7:443")["end"]["kind"], "direct");
     // What another put in can't be followed.
-    node.pod.exec(&[
-        "nft",
-        "add",
-        "rule",
-        "ip",
-        "osm",
-        "PROXY_OUTPUT",
-        "udp",
-        "dport",
-        "53",
-        "drop",
-    ]);
+    node.pod.exec(&["nft", "add rule ip osm PROXY_OUTPUT udp dport 53 drop"]);
     let run = osm_cni(&[
         "explain",
         "--pod",

@@ -61,8 +61,7 @@ fn known_traffic_is_counted_on_the_right_rules() {
 
 #[test]
 fn the_json_is_as_its_schema_says() {
-    let text = std::fs::read_to_string("conf/inspect.schema.json").expect("the schema");
-    let schema: Value = serde_json::from_str(&text).expect("JSON");
+    let schema = schema::named("inspect");
     let node = Node::new("test", "web");
     let mut settings = document();
     settings["ipv6"] = json!("reject");
@@ -70,18 +69,7 @@ fn the_json_is_as_its_schema_says() {
     let with_rules = inspect(&node, &["-o", "json"]).json();
     assert_eq!(schema::problems(&schema, &with_rules), [""; 0]);
     let path = node.pod.path();
-    node.pod.exec(&[
-        "nft",
-        "add",
-        "rule",
-        "ip",
-        "osm",
-        "PROXY_OUTPUT",
-        "udp",
-        "dport",
-        "53",
-        "drop",
-    ]);
+    node.pod.exec(&["nft", "add rule ip osm PROXY_OUTPUT udp dport 53 drop"]);
     let foreign = osm_cni(&["inspect", "--netns", argument(&path), "-o", "json"]).json();
     assert_eq!(schema::problems(&schema, &foreign), [""; 0]);
     node.pod.exec(&["nft", "flush", "ruleset"]);
@@ -182,18 +170,7 @@ fn the_nodes_own_namespace_is_named_as_what_it_is() {
 fn rules_of_others_are_shown_as_such() {
     let node = Node::new("test", "web");
     node.add(&document(), &json!({}));
-    node.pod.exec(&[
-        "nft",
-        "add",
-        "rule",
-        "ip",
-        "osm",
-        "PROXY_OUTPUT",
-        "udp",
-        "dport",
-        "53",
-        "drop",
-    ]);
+    node.pod.exec(&["nft", "add rule ip osm PROXY_OUTPUT udp dport 53 drop"]);
     let run = inspect(&node, &[]);
     assert!(run.ok().contains("not osm-cni's: "), "{run:?}");
     node.pod.exec(&["nft", "flush", "ruleset"]);

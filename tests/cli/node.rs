@@ -11,10 +11,10 @@ use osm_cni::netns::Netns;
 use serde_json::{Value, json};
 
 use super::{Run, argument, finish};
-use crate::support::host;
 use crate::support::netns::TestNetns;
 use crate::support::plugin::Call;
 use crate::support::program::under_test;
+use crate::support::{host, wait_for};
 
 pub(crate) const CONTAINER: &str =
     "98840f655f2310b2f441e11efe9dfcf894e4c57e4e26b928542ee698159100c0";
@@ -177,6 +177,33 @@ impl Node {
         command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
         command.args(["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]);
         finish(command.arg(copy).args(arguments))
+    }
+
+    /// Does `work` in the pod while nothing answers at this port, and `then` once
+    /// `work` has tried to connect there for the second time.
+    pub(crate) fn meanwhile<T: Send>(
+        &self,
+        port: u16,
+        work: impl FnOnce() -> T + Send,
+        then: impl FnOnce(),
+    ) -> T {
+        // syn: a connection, whether it is accepted or not.
+        self.pod.nft_load(&format!(
+            "table inet seen {{ chain sent {{ type filter hook output priority -200; \
+             tcp dport {port} tcp flags & (syn | ack) == syn counter; }}; }}"
+        ));
+        std::thread::scope(|scope| {
+            let working = scope.spawn(work);
+            wait_for("two attempts", Duration::from_secs(60), || {
+                let list = self.pod.exec(&["nft", "list", "table", "inet", "seen"]);
+                let count = list.split_once("packets ").and_then(|(_, rest)| rest.split_once(' '));
+                let count = count.and_then(|(count, _)| count.parse::<u64>().ok());
+                if count >= Some(2) { Ok(()) } else { Err(list) }
+            });
+            assert!(!working.is_finished(), "it does not give up");
+            then();
+            working.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
     }
 
     /// Makes a connection from the pod, or from the world to the pod. It counts

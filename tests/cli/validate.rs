@@ -96,13 +96,12 @@ fn with_the_way_to_the_proxy_cut_it_fails_with_95() {
 #[test]
 fn rules_that_come_while_it_tries_are_proven() {
     let node = Node::new("test", "web");
-    std::thread::scope(|scope| {
-        let validator = scope.spawn(|| node.validate(&["--timeout", "60s"]));
-        std::thread::sleep(Duration::from_millis(500));
-        node.add(&document(), &json!({}));
-        let run = validator.join().expect("the validator ends");
-        assert!(run.ok().starts_with("captured: "), "{run:?}");
-    });
+    let run = node.meanwhile(
+        15099,
+        || node.validate(&["--timeout", "60s"]),
+        || node.add(&document(), &json!({})),
+    );
+    assert!(run.ok().starts_with("captured: "), "{run:?}");
 }
 
 #[test]

@@ -18,14 +18,13 @@ fn proxy(node: &Node, port: u16) -> TcpListener {
 fn it_returns_when_the_proxy_listens() {
     let node = Node::new("test", "web");
     node.add(&document(), &json!({}));
-    std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| node.run_in_pod(&["wait", "--timeout", "60s"]));
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(!waiting.is_finished(), "nothing listens yet");
-        let _proxy = proxy(&node, 15001);
-        let run = waiting.join().expect("it ends");
-        assert_eq!(run.ok(), "127.0.0.1:15001 accepts connections.\n");
-    });
+    let mut listener = None;
+    let run = node.meanwhile(
+        15001,
+        || node.run_in_pod(&["wait", "--timeout", "60s"]),
+        || listener = Some(proxy(&node, 15001)),
+    );
+    assert_eq!(run.ok(), "127.0.0.1:15001 accepts connections.\n");
     let _other = proxy(&node, 12345);
     node.run_in_pod(&["wait", "--port", "12345"]).ok();
 }

@@ -18,38 +18,14 @@ fn call(verb: &str, netns: &TestNetns) {
 /// Rules of somebody else's, of every table that pods' tools use.
 fn set(netns: &TestNetns, iptables: &str, port: &str) {
     for rule in [
-        &[
-            "-t",
-            "nat",
-            "-A",
-            "OUTPUT",
-            "-p",
-            "tcp",
-            "--dport",
-            port,
-            "-j",
-            "REDIRECT",
-            "--to-ports",
-            "9",
-        ][..],
-        &["-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", port, "-j", "ACCEPT"],
-        &["-t", "filter", "-A", "INPUT", "-p", "tcp", "--dport", port, "-j", "ACCEPT"],
-        &[
-            "-t",
-            "mangle",
-            "-A",
-            "OUTPUT",
-            "-p",
-            "tcp",
-            "--dport",
-            port,
-            "-j",
-            "MARK",
-            "--set-mark",
-            "7",
-        ],
+        "-t nat -A OUTPUT -p tcp --dport PORT -j REDIRECT --to-ports 9",
+        "-t nat -A PREROUTING -p tcp --dport PORT -j ACCEPT",
+        "-t filter -A INPUT -p tcp --dport PORT -j ACCEPT",
+        "-t mangle -A OUTPUT -p tcp --dport PORT -j MARK --set-mark 7",
     ] {
-        netns.exec(&[&[iptables, "-w"][..], rule].concat());
+        let rule = rule.replace("PORT", port);
+        let words = [iptables, "-w"].into_iter().chain(rule.split(' '));
+        netns.exec(&words.collect::<Vec<_>>());
     }
 }
 

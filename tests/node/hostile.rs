@@ -31,10 +31,7 @@ fn no_file_can_forge_a_line() {
 #[test]
 fn the_plugins_log_is_passed_on_without_terminal_commands() {
     let node = Node::with(&[(NAME, PRIMARY)]);
-    let log = node.root.path().join("plugin.log");
-    fs::write(&log, "").expect("write");
-    fs::write(node.settings(), format!("{{\"logFile\": {:?}}}", log.display().to_string()))
-        .expect("write");
+    let log = node.plugin_log("");
     let settings = node.settings();
     let running = node.start(&["--config", settings.to_str().expect("UTF-8")]);
     fs::write(&log, format!("\u{1b}[2Jone\rtwo\u{202e}\n{}\nlast\n", "x".repeat(100_000)))
@@ -90,10 +87,7 @@ fn a_hostile_directory_takes_bounded_memory_and_does_not_stop_the_loop() {
 #[test]
 fn a_reader_that_does_not_read_stops_nothing() {
     let node = Node::with(&[(NAME, PRIMARY)]);
-    let log = node.root.path().join("plugin.log");
-    fs::write(&log, "").expect("write");
-    fs::write(node.settings(), format!("{{\"logFile\": {:?}}}", log.display().to_string()))
-        .expect("write");
+    let log = node.plugin_log("");
     let settings = node.settings();
     let mut command = node.command("install", &["--config", settings.to_str().expect("UTF-8")]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");

@@ -16,10 +16,7 @@ fn line(number: u32) -> String {
 #[test]
 fn calls_are_passed_on_and_counted_across_rotation() {
     let node = Node::with(&[(NAME, PRIMARY)]);
-    let log = node.root.path().join("plugin.log");
-    fs::write(&log, line(0)).expect("write");
-    fs::write(node.settings(), format!("{{\"logFile\": {:?}}}", log.display().to_string()))
-        .expect("write");
+    let log = node.plugin_log(&line(0));
     let settings = node.settings();
     let args = ["--config", settings.to_str().expect("UTF-8"), "--metrics", "127.0.0.1:0"];
     let running = node.start(&args);

@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::program::under_test;
@@ -173,6 +173,15 @@ impl Node {
         let copy = log.try_clone().expect("a second descriptor");
         let child = self.command("install", args).stdout(log).stderr(copy).spawn();
         Running { child: child.expect("the program runs") }
+    }
+
+    /// A plugin's log with this text, which the node's settings name.
+    fn plugin_log(&self, text: &str) -> PathBuf {
+        let log = self.root.path().join("plugin.log");
+        fs::write(&log, text).expect("write");
+        let settings = json!({"logFile": log}).to_string();
+        fs::write(self.settings(), settings).expect("write");
+        log
     }
 
     /// Where a running `install` serves its metrics, once it does.

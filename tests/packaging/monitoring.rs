@@ -5,16 +5,16 @@ use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{objects, read, script};
 use crate::docs::Page;
-use crate::support::host;
 use crate::support::program::under_test;
+use crate::support::{host, wait_for};
 
 /// Prometheus' tool, from Debian's archive.
 fn promtool() -> PathBuf {
@@ -75,10 +75,6 @@ fn scrape() -> String {
         for directory in ["bin", "conf"] {
             host::make_dirs(&node.path().join(directory));
         }
-        // Free now; whoever takes it meanwhile fails this test loudly.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("an address");
-        drop(free);
         let mut command = host::command(under_test());
         command.arg("install").arg("--bin-dir").arg(node.path().join("bin"));
         command.arg("--conf-dir").arg(node.path().join("conf"));
@@ -86,42 +82,53 @@ fn scrape() -> String {
         host::make_dirs(&node.path().join("cache"));
         host::make_dirs(&node.path().join("kubelet/pods"));
         command.arg("--cache-dir").arg(node.path().join("cache"));
-        command.args(["--metrics", &address.to_string()]);
         let calls = node.path().join("calls.log");
         host::write(&calls, "");
         let settings = node.path().join("settings.json");
         host::write(&settings, serde_json::json!({"logFile": calls}).to_string());
         command.arg("--config").arg(&settings);
-        let mut child = host::spawn_logged(command, &log);
-        let deadline = Instant::now() + Duration::from_secs(20);
-        let mut text = String::new();
-        let is_complete = |text: &str| {
-            let calls = |verb| number(text, &format!("{DURATION}_count{{verb=\"{verb}\"}}"));
-            text.contains("osm_cni_pods_around_mesh")
-                && calls("CHECK").is_some_and(|checks| calls("ADD") == Some(3.0 * checks))
-        };
-        while Instant::now() < deadline && !is_complete(&text) {
-            // The log is followed from its end: what is there before is not counted.
-            if !text.contains("verb=\"CHECK\"") {
-                log_calls(&calls);
-            }
-            text.clear();
-            if let Ok(mut stream) = TcpStream::connect(address) {
-                let _ = stream
-                    .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-                let _ = stream.read_to_string(&mut text);
-            } else {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-        let _ = child.kill();
-        let _ = child.wait();
-        let said = std::fs::read_to_string(&log).unwrap_or_default();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text}: {said}"));
+        command.args(["--metrics", "127.0.0.1:0"]);
+        let _installer = Installer(host::spawn_logged(command, &log));
+        let text = wait_for("the metrics", Duration::from_secs(20), || scraped(&log, &calls));
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{text}"));
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         body.to_owned()
     })
     .clone()
+}
+
+/// Ends with the test.
+struct Installer(Child);
+
+impl Drop for Installer {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The metrics of the installer with this log, once it has audited the node and
+/// counted each time the calls were written.
+fn scraped(log: &Path, calls: &Path) -> Result<String, String> {
+    let said = std::fs::read_to_string(log).unwrap_or_default();
+    let address = said.split_once("metrics at http://").and_then(|(_, rest)| rest.split_once('/'));
+    let (address, _) = address.ok_or(&said)?;
+    let mut text = String::new();
+    TcpStream::connect(address)
+        .and_then(|mut stream| {
+            stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")?;
+            stream.read_to_string(&mut text)
+        })
+        .map_err(|error| format!("{error}: {said}"))?;
+    let counted = |verb| number(&text, &format!("{DURATION}_count{{verb=\"{verb}\"}}"));
+    let Some(checks) = counted("CHECK") else {
+        // The log is followed from its end: what is there before is not counted.
+        log_calls(calls);
+        return Err(format!("{text}{said}"));
+    };
+    let is_audited = text.contains("osm_cni_pods_around_mesh");
+    let is_complete = is_audited && counted("ADD") == Some(3.0 * checks);
+    if is_complete { Ok(text) } else { Err(format!("{text}{said}")) }
 }
 
 /// The names of the metrics that are served.
