@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests run programs, enter namespaces and damage files; the doors are the product's"
+    reason = "tests run programs, enter namespaces and damage files; only the product's I/O is confined"
 )]
 
 mod cli;

@@ -1,5 +1,5 @@
 //! What the tests share: the plugin as a process, namespaces, runtimes, pods.
-//! `host` is the door to the machine's programs and files.
+//! `host` runs the machine's programs and writes files.
 
 pub(crate) mod clock;
 pub(crate) mod containerd;
