@@ -15,8 +15,8 @@ use serde_json::json;
 
 use crate::cases::{Files, lists, ranges};
 use crate::process::Program;
-use crate::report::median;
 use crate::space::Spaces;
+use crate::statistics::median;
 
 /// Connections per kind of pod, made in blocks by turns.
 pub(crate) const CONNECTIONS: usize = 10_000;
@@ -51,7 +51,7 @@ impl Pod {
 
     /// How many times as long as in the other pod. The machine is faster at one
     /// time than at another: so block is compared with block, and the median of
-    /// that is told.
+    /// the ratios is reported.
     pub(crate) fn ratio(&self, other: &Pod) -> f64 {
         let seconds = |block: &Vec<Duration>| median(block).as_secs_f64();
         let pairs = self.blocks.iter().zip(&other.blocks);
@@ -62,7 +62,7 @@ impl Pod {
 }
 
 /// Makes a pod of each kind and connects in all of them, a block at a time and
-/// in an order drawn anew for each round: who comes after whom decides what is
+/// in a new random order for each round: who comes after whom decides what is
 /// left in the caches.
 pub(crate) fn run(files: &Files) -> io::Result<Vec<Pod>> {
     let mut pods = vec![(None, 0, None)];

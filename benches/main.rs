@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod sandbox;
 mod space;
+mod statistics;
 mod support;
 
 use std::collections::BTreeMap;

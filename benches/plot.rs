@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::cases::{EMPTY, IPTABLES, MINIMAL, NFT, RESTORE};
 use crate::connect::SIZES;
-use crate::report::{Report, median};
+use crate::report::Report;
+use crate::statistics::median;
 
 const WIDTH: f64 = 880.0;
 const BAR: f64 = 22.0;

@@ -10,6 +10,7 @@ use crate::cases::{
 use crate::connect::Pod;
 use crate::crowd::{Crowd, PODS};
 use crate::sandbox::{self, Runtime};
+use crate::statistics::{median, percentile};
 
 /// One program, and all its runs.
 pub(crate) struct Row {
@@ -41,17 +42,6 @@ pub(crate) struct Report {
     pub(crate) image: u64,
     /// The machine.
     pub(crate) machine: String,
-}
-
-/// The value below which so many percent of the sorted values lie.
-pub(crate) fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let last = sorted.len().saturating_sub(1);
-    sorted.get((sorted.len() * percent / 100).min(last)).copied().unwrap_or_default()
-}
-
-/// The middle one.
-pub(crate) fn median(sorted: &[Duration]) -> Duration {
-    percentile(sorted, 50)
 }
 
 impl Report {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::report::{median, percentile};
+use crate::statistics::{median, percentile};
 use crate::support::containerd::{Containerd, Options, Version};
 use crate::support::pod::PodSpec;
 
