@@ -75,7 +75,7 @@ impl Files {
         Ok(files)
     }
 
-    /// Copies the programs anew, all in one way. How a file was written decides
+    /// Copies the programs again, all in the same way. How a file was written decides
     /// in which pieces the kernel holds it, and so how often a program waits for
     /// its pages. Where in memory these lie makes a program up to a tenth faster
     /// or slower: the new copies are written while the old ones are still there,

@@ -23,8 +23,8 @@ pub(crate) struct Program {
     /// A file for standard input.
     pub(crate) stdin: PathBuf,
     /// Whether it has to be started inside the namespace, as tools of the node
-    /// have; we enter it before the clock runs. What enters by itself is told
-    /// by `CNI_NETNS`.
+    /// have; we enter it before the clock runs. A program that enters by itself gets
+    /// `CNI_NETNS`.
     pub(crate) inside: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Runs a program and tells the peak of its memory: `launch PROGRAM [ARG]…`
+//! Runs a program and reports the peak of its memory: `launch PROGRAM [ARG]…`
 //! prints KiB. Small itself, because Linux counts into a process's peak what
 //! its parent had in memory when it was started.
 #![allow(clippy::disallowed_methods, reason = "it exists to start a program")]

@@ -1,6 +1,6 @@
 //! Floor 2: the least that sets rules in a namespace: enters the one that
 //! `CNI_NETNS` names and sends standard input, a transaction made elsewhere.
-#![allow(clippy::disallowed_methods, reason = "a floor goes through no door")]
+#![allow(clippy::disallowed_methods, reason = "the least program that does it")]
 
 use std::fs::File;
 use std::io::{self, Read as _};

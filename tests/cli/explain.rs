@@ -110,7 +110,7 @@ fn a_pod_that_is_there_is_explained_from_the_kernel() {
     assert_eq!(decided["decision"], "redirect");
     assert_eq!(decided["reason"], "sidecar volume envoy-bootstrap-config-volume is mounted");
     assert_eq!(decided["reasonWord"], "sidecar-volume");
-    // The pod's own address is known without being told.
+    // The pod's own address is found in its namespace.
     let own = there("--direction outbound --dst 10.88.0.6:80");
     assert_eq!(own["connection"]["interface"], "lo");
     // So are addresses that are not, also where any address could be bound to.

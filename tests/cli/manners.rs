@@ -1,4 +1,4 @@
-//! How the verbs behave, whatever they are asked: help, usage, terminals, pipes.
+//! How all verbs behave: help, usage, terminals, pipes.
 
 use std::process::Stdio;
 

@@ -54,7 +54,7 @@ pub(crate) fn osm_cni(arguments: &[&str]) -> Run {
     finish(host::command(under_test()).args(arguments))
 }
 
-/// Runs `osm-cni` with a line of arguments, split at blanks.
+/// Runs `osm-cni` with a line of arguments, split at whitespace.
 pub(crate) fn osm_cni_line(line: &str) -> Run {
     osm_cni(&line.split_whitespace().collect::<Vec<_>>())
 }

@@ -186,7 +186,7 @@ fn the_digest_does_not_depend_on_how_the_configuration_is_written() {
     let file = directory.path().join("osm-cni.log");
     let conf = logged_to(conf("1.0.0"), &file, "info");
     Call::new("ADD", &conf).run().ok();
-    // As a runtime written in Go passes it on: sorted, without blanks.
+    // As a runtime written in Go passes it on: sorted, without whitespace.
     let sorted = |value: &Value| -> String {
         let fields: std::collections::BTreeMap<String, Value> =
             serde_json::from_value(value.clone()).expect("an object");

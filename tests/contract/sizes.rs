@@ -31,8 +31,8 @@ fn the_program_is_static_position_independent_and_small() {
     }
 }
 
-/// Every question takes time, and whoever deletes a table waits for ten
-/// milliseconds.
+/// Every request takes time, and closing the socket after a table was deleted
+/// takes ten milliseconds.
 #[test]
 fn a_pod_that_was_just_made_is_asked_nothing_and_others_lose_nothing() {
     /// `NFT_MSG_DELTABLE` of `NFNL_SUBSYS_NFTABLES`, as strace prints it.

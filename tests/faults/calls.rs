@@ -72,7 +72,7 @@ fn whatever_system_call_fails_beside_other_rules_there_are_all_of_ours_or_none()
     failed_everywhere(Pod::touch);
 }
 
-/// What is told is what happened: a code, and the call in words.
+/// The error says what happened: its code, and the system call in words.
 #[test]
 fn the_netlink_sockets_failures_are_told() {
     let fresh = [
@@ -85,7 +85,7 @@ fn the_netlink_sockets_failures_are_told() {
         ("recvfrom:error=EAGAIN:when=1", 5, "may or may not be in place"),
         ("recvfrom:error=ENOBUFS:when=1", 5, "may or may not be in place"),
     ];
-    // the rules, refused since there were others; two questions; the rules again
+    // the rules, refused since there were others; two requests; the rules again
     let beside = [
         ("sendto:error=ENOBUFS:when=2", 5, "cannot read the owner of the rules"),
         ("sendto:error=ENOBUFS:when=4", 5, "cannot send the rules"),

@@ -1,4 +1,4 @@
-//! Many calls at once on one namespace, and a namespace that goes away.
+//! Many calls at once on one namespace, and a namespace that is removed meanwhile.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ fn a_namespace_may_go_away_at_any_system_call_of_an_add() {
             Some(0) => went_well += 1,
             _ => told += 1,
         }
-        pod.netns.make_anew();
+        pod.netns.recreate();
         assert_eq!(pod.rules(), "", "{what}: rules outlived their namespace");
         pod.assert_recovers(&what);
     }
@@ -95,7 +95,7 @@ fn a_namespace_may_go_away_during_an_add() {
             add.join().expect("an answer")
         });
         assert_told(&format!("try {step}"), &pod, &answer);
-        pod.netns.make_anew();
+        pod.netns.recreate();
         pod.assert_recovers("another namespace");
     }
 }
@@ -103,7 +103,7 @@ fn a_namespace_may_go_away_during_an_add() {
 /// Another ADD is done first: after this one has looked, before it sets.
 #[test]
 fn another_add_may_be_faster() {
-    // where the rules are sent: at once, or once more after two questions
+    // where the rules are sent: at once, or once more after two requests
     for (touched, nth) in [(false, 1), (true, 4)] {
         for interface in ["eth0", "net1"] {
             let what = format!("send {nth}, {interface} is faster");

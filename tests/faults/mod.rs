@@ -1,8 +1,8 @@
 //! What goes wrong around an ADD: system calls that fail, a process killed
 //! between any two of them, a disk without room, no descriptors left. The law
 //! is the same for all of it: afterwards the pod has all rules or none (or
-//! still the ones from before), a failure has told its code or was a signal,
-//! and the next ADD works.
+//! still the ones from before), a failed call answers with an error code or ends
+//! by a signal, and the next ADD works.
 
 mod calls;
 mod clocks;
@@ -127,11 +127,11 @@ impl Pod {
         self.call("DEL").run().ok();
         assert_eq!(self.rules(), "");
         self.netns.delete();
-        self.netns.make_anew();
+        self.netns.recreate();
     }
 
-    /// Somebody else sets rules, and takes them away again: an ADD has to ask
-    /// then whether there are any.
+    /// Somebody else sets rules, and takes them away again: an ADD must then
+    /// find out whether there are any.
     fn touch(&self) {
         self.netns.nft_load("table ip other\ndelete table ip other");
     }

@@ -1,5 +1,5 @@
-//! The rights that a call lays down on its way, as strace and the kernel see
-//! them, and what becomes of it where that fails.
+//! The capabilities that a call drops, as strace and the kernel see them, and
+//! what happens where dropping them fails.
 
 use std::io::Read as _;
 use std::process::{Child, Stdio};
@@ -65,10 +65,10 @@ impl Drop for Started {
 }
 
 impl Started {
-    /// Waits until the process has exactly these rights.
-    fn wait_for_rights(&self, bits: u64) {
+    /// Waits until the process has exactly these capabilities.
+    fn wait_for_capabilities(&self, bits: u64) {
         let path = format!("/proc/{}/status", self.0.id());
-        wait_for("these rights", Duration::from_secs(60), || {
+        wait_for("these capabilities", Duration::from_secs(60), || {
             let text = std::fs::read_to_string(&path).map_err(|error| error.to_string())?;
             let field = |name: &str| {
                 let line = text.lines().find_map(|line| line.strip_prefix(name));
@@ -90,9 +90,9 @@ fn the_kernel_sees_the_rights_go() {
     pod.conf["prevResult"]["long"] = json!("x".repeat(1 << 18));
     let call = pod.call("ADD");
     let mut started = Started(call.spawn());
-    started.wait_for_rights(TO_ENTER_BITS);
+    started.wait_for_capabilities(TO_ENTER_BITS);
     call.feed(&mut started.0);
-    started.wait_for_rights(NET_ADMIN_BIT);
+    started.wait_for_capabilities(NET_ADMIN_BIT);
     assert_eq!(pod.rules(), RULES);
     let mut answer = String::new();
     let mut stdout = started.0.stdout.take().expect("a pipe");
@@ -121,8 +121,9 @@ fn rights_that_cannot_be_laid_down_are_told_and_stop_nothing() {
     }
 }
 
-/// `/proc/PID/ns/net` of a process with many rights opens for who has as many,
-/// or may trace. A runtime in a container often has the former alone.
+/// `/proc/PID/ns/net` can be opened by a process that has all capabilities of
+/// that process, or CAP_SYS_PTRACE. A runtime in a container often has only the
+/// former.
 #[test]
 fn a_namespace_named_by_its_process_opens_without_the_right_to_trace() {
     host::require(&["setpriv", "unshare"]);

@@ -100,7 +100,7 @@ fn an_answer_that_nobody_takes_leaves_all_rules() {
     assert_eq!(logged.lines().count(), 1, "{logged}");
     assert!(logged.contains("verb=ADD") && !logged.contains("cniVersion"), "{logged}");
     pod.remove();
-    // No room behind it: the runtime has no answer, and must be told so.
+    // The output is full: the runtime gets no answer, so the exit status must say so.
     let answer = pod.call("ADD").under(shell("exec >/dev/full;")).run();
     assert_eq!((answer.status, pod.rules().as_str()), (Some(1), RULES));
     pod.assert_recovers("a full standard output");

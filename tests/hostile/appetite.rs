@@ -1,5 +1,5 @@
 //! What a mebibyte of input costs: memory, as the kernel counts it for a process
-//! that has ended, and what the kernel is asked to hold.
+//! that has ended, and how much the kernel is made to hold.
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ fn many(item: impl Fn(usize) -> String) -> String {
     text
 }
 
-/// A pod that asks for this in one of its lists.
+/// A pod with this value in one of its list annotations.
 fn asking(list: &str, value: String) -> Value {
     let mut annotations = json!({"openservicemesh.io/sidecar-injection": "enabled"});
     annotations[format!("openservicemesh.io/{list}")] = json!(value);
@@ -46,7 +46,7 @@ fn base() -> Value {
     annotated(conf("1.0.0"), json!({"openservicemesh.io/sidecar-injection": "enabled"}))
 }
 
-/// What an author of pods can make the plugin do.
+/// What the author of a pod can make the plugin do.
 fn asked_by_pods() -> Vec<(&'static str, String)> {
     let plain = |number: usize| {
         format!("{}.{}.{}.1", number >> 16 & 255 | 1, number >> 8 & 255, number & 255)

@@ -69,7 +69,7 @@ struct Running {
     child: Child,
 }
 
-/// What tells two states of a file apart.
+/// What distinguishes two states of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stat {
     inode: u64,

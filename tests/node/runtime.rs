@@ -113,7 +113,7 @@ fn directories() -> Vec<Files> {
 }
 
 /// What containerd loads of the directory as it is now. A list of a new name is
-/// put first and taken away again: when it is gone, all files were read anew.
+/// put first and taken away again: when it is gone, all files were read again.
 fn loaded(node: &Containerd, number: &mut u32) -> Loaded {
     *number += 1;
     let marker = format!("marker{number}");

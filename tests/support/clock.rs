@@ -18,7 +18,7 @@ pub(crate) fn showing(time: &str) -> Vec<(&'static str, OsString)> {
     env
 }
 
-/// The same for a clock that is set by writing to this file, anew at each look.
+/// The same for a clock that is set by writing to this file, again at each look.
 pub(crate) fn set_by(file: &Path) -> Vec<(&'static str, OsString)> {
     let mut env = common();
     env.push(("FAKETIME_TIMESTAMP_FILE", file.into()));

@@ -19,7 +19,7 @@ pub(crate) const APPLICATION: u16 = 8000;
 /// The ports that probes reach without the mesh's way.
 pub(crate) const HEALTH_PORTS: [u16; 3] = [15901, 15902, 15903];
 
-/// Where Envoy tells about itself.
+/// Envoy's administration interface.
 const ADMIN: &str = "127.0.0.1:15000";
 
 /// The header that Envoy adds to every request, with the direction.

@@ -50,8 +50,8 @@ impl TestNetns {
         host::run(&["ip", "netns", "del", &self.name]);
     }
 
-    /// Makes another one with the name of the one that was removed.
-    pub(crate) fn make_anew(&self) {
+    /// Recreates it after it was removed, under the same name.
+    pub(crate) fn recreate(&self) {
         host::run(&["ip", "netns", "add", &self.name]);
     }
 
