@@ -86,8 +86,12 @@ versions() {
 }
 say "packages, here and in the image:"
 diff <(versions /) <(versions "$built") >&2 && say "the same"
+# Paths show first: they are what a build most often leaves in a program.
+strings() {
+    tr -c '[:print:]' '\n' <"$1" | grep -E '.{8}' | sort -u
+}
+differing=$(diff <(strings "$ours") <(strings "$theirs") | grep '^[<>]' || true)
 say "strings, here and in the image:"
-strings=(sed -n 's/[^[:print:]]\{1,\}/\n/gp')
-diff <("${strings[@]}" "$ours" | grep -E '.{8}') <("${strings[@]}" "$theirs" | grep -E '.{8}') | grep '^[<>]' | head -n 20 >&2 ||
-    say "the same: look at the flags in scripts/build.sh and .cargo/config.toml"
+{ grep / <<<"$differing" || true; grep -v / <<<"$differing" || true; } | sed -n '1,20p' >&2
+[ -n "$differing" ] || say "the same: look at the flags in scripts/build.sh and .cargo/config.toml"
 exit 1
