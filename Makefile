@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster bench soak fuzz deny advisories release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kyverno prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster bench soak fuzz deny advisories release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -55,6 +55,10 @@ test-differential: ## random configurations: our traffic against OSM's own rules
 	@$(MAKE) --no-print-directory build
 	OSM_CNI_BIN=$(CURDIR)/$(BINARY) OSM_CNI_CONFIGS=$${OSM_CNI_CONFIGS:-250} \
 	    cargo test --locked --test main traffic:: -- --nocapture --skip containerd::
+
+test-kyverno: ## the policies by Kyverno's own program, which Go builds in some minutes
+	@scripts/needs.sh test
+	cargo test --locked --test main packaging::policies -- --include-ignored
 
 OSM_CNI_PROOFS ?= 300
 

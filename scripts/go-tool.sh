@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Builds a Go program of a fixed version once, below target/tools/go, and prints
 # its path. Needs Go 1.21 or newer; nothing is installed.
-# Usage: scripts/go-tool.sh helm|kubeconform|actionlint
+# Usage: scripts/go-tool.sh helm|kubeconform|actionlint|kyverno
 set -euo pipefail
 
 case ${1:-} in
     helm) module=helm.sh/helm/v3/cmd/helm version=v3.22.0 ;;
     kubeconform) module=github.com/yannh/kubeconform/cmd/kubeconform version=v0.8.0 ;;
     actionlint) module=github.com/rhysd/actionlint/cmd/actionlint version=v1.7.12 ;;
-    *) echo "usage: $0 helm|kubeconform|actionlint" >&2; exit 2 ;;
+    kyverno) module=github.com/kyverno/kyverno version=v1.19.1 ;;
+    *) echo "usage: $0 helm|kubeconform|actionlint|kyverno" >&2; exit 2 ;;
 esac
 
 root=$(realpath "$(dirname "$0")/..")
@@ -22,7 +23,14 @@ if [ ! -x "$program" ]; then
     echo "osm-cni: building $1 $version, once" >&2
     temporary=$(mktemp -d "$program.XXXXXX")
     trap 'rm -rf "$temporary"' EXIT
-    GOBIN=$temporary GOFLAGS=-p=2 CGO_ENABLED=0 nice go install -trimpath -ldflags=-s "$module@$version" 9>&-
+    export GOFLAGS=-p=2 CGO_ENABLED=0
+    if [ "$1" = kyverno ]; then
+        # Its module replaces another one, which `go install` does not take.
+        source=$(go mod download -json "$module@$version" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+        nice go build -C "$source" -trimpath -ldflags=-s -o "$temporary/$1" ./cmd/cli/kubectl-kyverno 9>&-
+    else
+        GOBIN=$temporary nice go install -trimpath -ldflags=-s "$module@$version" 9>&-
+    fi
     mv "$temporary/$1" "$program"
 fi
 echo "$program"

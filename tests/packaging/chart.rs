@@ -77,6 +77,7 @@ fn wrong_values_are_refused_by_name() {
         ("metrics.port=70000", "/metrics/port"),
         ("image.digest=sha256:1", "/image/digest"),
         ("policy=both", "/policy"),
+        ("nativeSidecars=yes", "/nativeSidecars"),
         ("imag.tag=1", "imag"),
         ("startupTaint.enabled=true", "startupTaint.image"),
     ] {
@@ -170,6 +171,7 @@ fn chart_and_kustomize_say_the_same() {
         ("install/overlays/kind", vec!["platform=kind"]),
         ("install/overlays/microk8s", vec!["platform=microk8s"]),
         ("install/overlays/openshift", vec!["platform=openshift"]),
+        ("install/overlays/fsm", vec!["mesh=fsm"]),
         ("install/overlays/repair", vec!["repair.enabled=true"]),
     ] {
         let kubectl = kubectl();
@@ -195,18 +197,34 @@ fn chart_and_kustomize_say_the_same() {
 
 #[test]
 fn the_policies_of_the_chart_are_the_manifests() {
-    for (policy, file) in
-        [("admission", "admission-policy.yaml"), ("kyverno", "kyverno-policy.yaml")]
-    {
-        let manifest = objects(&read(&format!("install/{file}"))).into_iter().map(essence);
-        let chart = objects(&template(&["--set", &format!("policy={policy}")]));
-        let chart: Vec<_> = chart.into_iter().map(essence).collect();
-        for object in manifest {
-            assert!(chart.contains(&object), "{file}: {}", object["kind"]);
+    for policy in ["admission", "kyverno"] {
+        for (mesh, native, directories) in [
+            ("osm", false, vec!["install"]),
+            ("osm", true, vec!["install"]),
+            ("fsm", false, vec!["install/overlays/fsm"]),
+            ("{osm,fsm}", true, vec!["install", "install/overlays/fsm"]),
+        ] {
+            let image = "registry.example.com/osm-cni";
+            let set = format!("policy={policy},mesh={mesh},nativeSidecars={native}");
+            let is_policy =
+                |one: &Value| one["kind"].as_str().is_some_and(|kind| kind.contains("Policy"));
+            let chart = objects(&template(&["--set", &set]));
+            let chart: Vec<_> = chart.into_iter().filter(is_policy).map(essence).collect();
+            let prefixes: &[&str] = if native { &["", "native-"] } else { &[""] };
+            let files = directories.iter().flat_map(|directory| {
+                prefixes
+                    .iter()
+                    .map(move |prefix| format!("{directory}/{prefix}{policy}-policy.yaml"))
+            });
+            let manifests = files.flat_map(|file| objects(&read(&file)));
+            let manifests: Vec<_> = manifests.map(essence).collect();
+            assert_eq!(chart.len(), manifests.len(), "{set}");
+            for object in &manifests {
+                assert!(chart.contains(object), "{set}: {}", object["metadata"]["name"]);
+            }
+            let other = template(&["--set", &format!("{set},image.repository={image}")]);
+            assert!(!other.contains(" osm-cni:") && !other.contains("\"osm-cni:"), "{set}");
         }
-        let image = "registry.example.com/osm-cni";
-        let other = template(&["--set", &format!("policy={policy},image.repository={image}")]);
-        assert!(!other.contains(" osm-cni:") && !other.contains("\"osm-cni:"), "{policy}");
     }
 }
 

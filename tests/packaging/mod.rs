@@ -8,6 +8,7 @@ mod chart;
 mod image;
 mod labels;
 mod monitoring;
+mod policies;
 mod workflows;
 
 use serde::Deserialize as _;

@@ -56,7 +56,7 @@ volumeMounts:
   - name: config
     mountPath: /etc/osm-cni
     readOnly: true
-  # What meshconfig-sync.yaml keeps, where it is used.
+  # What the meshes' meshconfig-sync.yaml keep, where they are used.
   - name: mesh-config
     mountPath: /etc/osm-cni/mesh
     readOnly: true
