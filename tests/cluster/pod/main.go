@@ -1,5 +1,5 @@
 // Command pod is everything that runs in the cluster's test pods but the proxy:
-// servers, clients, the stand-in for OSM's injector and the agent of the primary
+// servers, clients, the stand-in for a mesh's injector and the agent of the primary
 // pod network. One static program, by its first argument.
 package main
 
@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 )
 
@@ -15,14 +16,21 @@ const usage = `usage: pod VERB
   get URL                one request; prints the answer
   captured ADDRESS       listens on the proxy's outbound port and connects to ADDRESS;
                          prints whether the connection came back to itself
-  healthcheck            stands for osm-healthcheck
-  injector               stands for OSM's injector
+  healthcheck            stands for osm-healthcheck and fsm-healthcheck
+  injector MESH          stands for the injector of osm or fsm
   primary                the agent of a primary pod network
   exit CODE              ends at once
-  sleep                  does nothing until it is told to end`
+  sleep                  does nothing until it is told to end
+  farewell URL           the same, and then makes requests for some time; fails if
+                         one of them does
+Under the names wait-pipy and gkill it stands for the hooks of FSM's proxy.`
 
 func main() {
-	if err := run(os.Args[1:]); err != nil {
+	args := os.Args[1:]
+	if name := filepath.Base(os.Args[0]); name == "wait-pipy" || name == "gkill" {
+		args = []string{name}
+	}
+	if err := run(args); err != nil {
 		fmt.Fprintln(os.Stderr, "pod:", err)
 		os.Exit(1)
 	}
@@ -42,8 +50,15 @@ func run(args []string) error {
 		return captured(args[0])
 	case verb == "healthcheck":
 		return healthcheck()
-	case verb == "injector":
-		return injector()
+	case verb == "injector" && len(args) == 1:
+		return injector(args[0])
+	case verb == "farewell" && len(args) == 1:
+		return farewell(args[0])
+	case verb == "wait-pipy":
+		return waitPipy()
+	case verb == "gkill":
+		// The worst that a hook before the proxy's end can do: end it at once.
+		return syscall.Kill(1, syscall.SIGTERM)
 	case verb == "primary":
 		return primary()
 	case verb == "exit" && len(args) == 1:

@@ -62,6 +62,32 @@ func get(url string) error {
 	return err
 }
 
+// farewell waits until the container is told to end, and then makes requests for
+// two seconds, as a server that finishes its work does.
+func farewell(url string) error {
+	<-ended()
+	for i := range 20 {
+		if err := get(url); err != nil {
+			return fmt.Errorf("request %d after the end began: %w", i+1, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return nil
+}
+
+// waitPipy waits until the proxy listens.
+func waitPipy() error {
+	var err error
+	for range 600 {
+		var connection net.Conn
+		if connection, err = net.Dial("tcp", "127.0.0.1:15001"); err == nil {
+			return connection.Close()
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return err
+}
+
 // captured connects to address and reports whether the connection came back to
 // this process on the proxy's outbound port.
 func captured(address string) error {
@@ -100,9 +126,9 @@ func captured(address string) error {
 }
 
 // healthcheck answers on port 15904 whether a TCP connection to the port named
-// in the request succeeds, as osm-healthcheck does for rewritten tcpSocket probes.
+// in the request succeeds, as the meshes' own do for rewritten tcpSocket probes.
 func healthcheck() error {
-	http.HandleFunc("/osm-healthcheck", func(w http.ResponseWriter, r *http.Request) {
+	answer := func(w http.ResponseWriter, r *http.Request) {
 		address := net.JoinHostPort("localhost", r.Header.Get("Original-Tcp-Port"))
 		connection, err := net.DialTimeout("tcp", address, time.Second)
 		if err != nil {
@@ -110,6 +136,8 @@ func healthcheck() error {
 			return
 		}
 		connection.Close()
-	})
+	}
+	http.HandleFunc("/osm-healthcheck", answer)
+	http.HandleFunc("/fsm-healthcheck", answer)
 	return http.ListenAndServe(":15904", nil)
 }

@@ -135,7 +135,13 @@ func (c *Cluster) settings(t *testing.T, config string) {
 		t.Fatal(err)
 	}
 	c.kubectl(t, "-n", "osm-cni", "patch", "configmap", "osm-cni", "--type=merge", "-p", string(patch))
-	// A changed pod is synchronised at once; otherwise the volume takes a minute.
+	c.hurry(t)
+}
+
+// hurry brings changed ConfigMaps to the nodes: a changed pod is synchronised at once;
+// otherwise its volumes take a minute.
+func (c *Cluster) hurry(t *testing.T) {
+	t.Helper()
 	c.kubectl(t, "-n", "osm-cni", "annotate", "--overwrite", "pods", "-l", "app.kubernetes.io/name=osm-cni",
 		"scenario="+fmt.Sprint(time.Now().UnixNano()))
 }

@@ -54,44 +54,57 @@ func primaryComes(t *testing.T, c *Cluster) {
 	c.rolledOut(t, "kube-system", "deployment/coredns")
 }
 
-// controlPlane starts the stand-in for the injector, and the admission policy.
+// controlPlane starts the stand-in for the injector, and the admission policies.
 func controlPlane(t *testing.T, c *Cluster) {
-	certificate, key := serverCertificate(t, "osm-injector.osm-system.svc")
+	c.injector(t, "osm")
+	c.apply(t, "install/admission-policy.yaml")
+	c.apply(t, "install/native-admission-policy.yaml")
+	c.policiesInForce(t, "osm")
+}
+
+// injector starts the stand-in for a mesh's injector.
+func (c *Cluster) injector(t *testing.T, mesh string) {
+	t.Helper()
+	system := mesh + "-system"
+	certificate, key := serverCertificate(t, mesh+"-injector."+system+".svc")
 	manifest, err := os.ReadFile(filepath.Join(c.root, "tests/cluster/mesh.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority := base64.StdEncoding.EncodeToString(certificate)
-	c.applyText(t, strings.ReplaceAll(string(manifest), "AUTHORITY", authority))
+	c.applyText(t, strings.NewReplacer(
+		"AUTHORITY", base64.StdEncoding.EncodeToString(certificate),
+		"osm-cni", "osm-cni", "openservicemesh.io", prefixes[mesh], "osm", mesh,
+	).Replace(string(manifest)))
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: "osm-injector"},
+		ObjectMeta: metav1.ObjectMeta{Name: mesh + "-injector"},
 		Type:       corev1.SecretTypeTLS,
 		Data:       map[string][]byte{"tls.crt": certificate, "tls.key": key},
 	}
-	if _, err := c.client.CoreV1().Secrets("osm-system").Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+	if _, err := c.client.CoreV1().Secrets(system).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	c.rolledOut(t, "osm-system", "deployment/osm-injector")
-	c.apply(t, "install/admission-policy.yaml")
-	c.policyInForce(t)
+	c.rolledOut(t, system, "deployment/"+mesh+"-injector")
 }
 
-// policyInForce waits until the API server has compiled the policy: until then
-// injected pods keep osm-init.
-func (c *Cluster) policyInForce(t *testing.T) {
+// policiesInForce waits until the API server has compiled a mesh's policies: until
+// then injected pods keep the mesh's init container, or have no native sidecar.
+func (c *Cluster) policiesInForce(t *testing.T, mesh string) {
 	t.Helper()
-	namespace := c.mesh(t, "policy-in-force")
-	eventually(t, "the admission policy", func() error {
-		pod, err := c.client.CoreV1().Pods(namespace).Create(t.Context(), c.pod("dry", ""),
-			metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
-		if err != nil {
-			return err
-		}
-		if name := pod.Spec.InitContainers[0].Name; name != "osm-validate" {
-			return fmt.Errorf("the pod has %s", name)
-		}
-		return nil
-	})
+	for namespace, expected := range map[string]string{
+		c.meshOf(t, mesh, mesh+"-policy-in-force"):                           "osm-validate",
+		c.meshOf(t, mesh, mesh+"-native-policy-in-force", nativeSidecars...): "osm-validate " + proxies[mesh] + " osm-wait",
+	} {
+		eventually(t, "the admission policies of "+mesh, func() error {
+			pod, err := c.dryRun(t, namespace, c.pod("dry", ""))
+			if err != nil {
+				return err
+			}
+			if names := containerNames(pod.Spec.InitContainers); names != expected {
+				return fmt.Errorf("the pod's init containers are %s", names)
+			}
+			return nil
+		})
+	}
 }
 
 // serverCertificate makes a certificate that is its own authority.
@@ -167,6 +180,7 @@ func uninstalled(t *testing.T, c *Cluster) {
 	c.expectWay(t, namespace, before.Name, at(server, 8080), captured)
 
 	c.kubectl(t, "delete", "-f", filepath.Join(c.root, "install/admission-policy.yaml"))
+	c.kubectl(t, "delete", "-f", filepath.Join(c.root, "install/native-admission-policy.yaml"))
 	c.kubectl(t, "-n", "osm-cni", "delete", "daemonset", "osm-cni")
 	c.kubectl(t, "-n", "osm-cni", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=osm-cni", "--timeout="+patience.String())
 	c.apply(t, "install/uninstall.yaml")

@@ -80,15 +80,21 @@ func lateSecret(t *testing.T, c *Cluster) {
 	c.expectWay(t, namespace, "client", at(server, 8080), captured)
 }
 
+// kill kills the processes of a pod on the worker that were started as the program.
+func (c *Cluster) kill(t *testing.T, pod *corev1.Pod, program string) {
+	t.Helper()
+	// A process's cgroup names its pod, on systemd with other separators.
+	c.node(t, "worker", "sh", "-c", fmt.Sprintf(
+		`for p in /proc/[0-9]*; do if [ "$(tr '\0' '\n' 2>/dev/null <$p/cmdline | head -n 1)" = "%s" ] && grep -q %s $p/cgroup; then kill -9 ${p#/proc/}; fi; done`,
+		program, strings.ReplaceAll(string(pod.UID), "-", ".")))
+}
+
 // newSandbox: a sandbox whose pause process was killed is made anew, with the rules.
 func newSandbox(t *testing.T, c *Cluster) {
 	namespace := c.namespace(t, "new-sandbox")
 	server := c.start(t, namespace, c.pod("server", "control-plane"))
 	client := c.start(t, namespace, withSidecarVolume(c.pod("client", "worker")))
-	// Its own log directory names the sandbox's pod; the process its cgroup.
-	c.node(t, "worker", "sh", "-c", fmt.Sprintf(
-		`for p in /proc/[0-9]*; do if [ "$(tr '\0' ' ' 2>/dev/null <$p/cmdline)" = "/pause " ] && grep -q %s $p/cgroup; then kill -9 ${p#/proc/}; fi; done`,
-		strings.ReplaceAll(string(client.UID), "_", "-")))
+	c.kill(t, client, "/pause")
 	eventually(t, "the new sandbox", func() error {
 		pod := c.get(t, namespace, "client")
 		if pod.Status.PodIP == client.Status.PodIP || pod.Status.PodIP == "" {
@@ -120,14 +126,23 @@ func userNamespace(t *testing.T, c *Cluster) {
 // and can be removed.
 func job(t *testing.T, c *Cluster) {
 	namespace := c.mesh(t, "job")
-	pod := c.pod("work", "")
-	pod.Spec.Containers = []corev1.Container{container("app", "exit", "0")}
-	pod.Spec.RestartPolicy = corev1.RestartPolicyNever
-	pod.ObjectMeta = metav1.ObjectMeta{}
+	name := c.startJob(t, namespace, corev1.PodSpec{Containers: []corev1.Container{container("app", "exit", "0")}})
+	if code, log := c.ended(t, namespace, name, "app"); code != 0 {
+		t.Errorf("the job's container ended with %d: %s", code, log)
+	}
+	c.kubectl(t, "-n", namespace, "delete", "job", "work", "--timeout="+patience.String())
+}
+
+// startJob makes the Job "work" and returns the name of its pod.
+func (c *Cluster) startJob(t *testing.T, namespace string, spec corev1.PodSpec) string {
+	t.Helper()
+	no := false
+	spec.AutomountServiceAccountToken = &no
+	spec.RestartPolicy = corev1.RestartPolicyNever
 	eventually(t, "the job", func() error {
 		_, err := c.client.BatchV1().Jobs(namespace).Create(t.Context(), &batchv1.Job{
 			ObjectMeta: metav1.ObjectMeta{Name: "work"},
-			Spec:       batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: pod.Spec}},
+			Spec:       batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: spec}},
 		}, metav1.CreateOptions{})
 		return err
 	})
@@ -139,10 +154,7 @@ func job(t *testing.T, c *Cluster) {
 		}
 		return nil
 	})
-	if code, log := c.ended(t, namespace, name, "app"); code != 0 {
-		t.Errorf("the job's container ended with %d: %s", code, log)
-	}
-	c.kubectl(t, "-n", namespace, "delete", "job", "work", "--timeout="+patience.String())
+	return name
 }
 
 // ownValidator: a workload that has the validator already is not given another.

@@ -52,10 +52,38 @@ func (c *Cluster) namespace(t *testing.T, name string, labels ...string) string 
 	return name
 }
 
-// mesh makes a namespace whose pods are injected.
-func (c *Cluster) mesh(t *testing.T, name string) string {
+var (
+	prefixes = map[string]string{"osm": "openservicemesh.io", "fsm": "flomesh.io"}
+	proxies  = map[string]string{"osm": "envoy", "fsm": "sidecar"}
+	// The label that opts a namespace in to native sidecars.
+	nativeSidecars = []string{"osm-cni/native-sidecars", "enabled"}
+)
+
+// mesh makes a namespace whose pods OSM injects.
+func (c *Cluster) mesh(t *testing.T, name string, labels ...string) string {
 	t.Helper()
-	return c.namespace(t, name, "openservicemesh.io/monitored-by", "osm")
+	return c.meshOf(t, "osm", name, labels...)
+}
+
+// meshOf makes a namespace whose pods a mesh injects.
+func (c *Cluster) meshOf(t *testing.T, mesh, name string, labels ...string) string {
+	t.Helper()
+	return c.namespace(t, name, append([]string{prefixes[mesh] + "/monitored-by", mesh}, labels...)...)
+}
+
+// dryRun returns a pod as it would be admitted.
+func (c *Cluster) dryRun(t *testing.T, namespace string, pod *corev1.Pod) (*corev1.Pod, error) {
+	t.Helper()
+	return c.client.CoreV1().Pods(namespace).Create(t.Context(), pod,
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+}
+
+func containerNames(containers []corev1.Container) string {
+	var names []string
+	for _, container := range containers {
+		names = append(names, container.Name)
+	}
+	return strings.Join(names, " ")
 }
 
 // unprivileged is what `restricted` asks of a container.
@@ -104,8 +132,12 @@ func (c *Cluster) pod(name, node string) *corev1.Pod {
 // withSidecarVolume gives a pod the volume by which an injected sidecar is
 // recognised, and no proxy: who listens on the proxy's port can be chosen.
 func withSidecarVolume(pod *corev1.Pod) *corev1.Pod {
+	return withVolume(pod, bootstrapVolume)
+}
+
+func withVolume(pod *corev1.Pod, name string) *corev1.Pod {
 	pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{
-		Name:         bootstrapVolume,
+		Name:         name,
 		VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: bootstrapSecret}},
 	})
 	for i := range pod.Spec.Containers {
@@ -113,7 +145,7 @@ func withSidecarVolume(pod *corev1.Pod) *corev1.Pod {
 		pod.Spec.Containers[i].ReadinessProbe = nil
 		// The kubelet leaves out a volume that no container mounts.
 		pod.Spec.Containers[i].VolumeMounts = append(pod.Spec.Containers[i].VolumeMounts,
-			corev1.VolumeMount{Name: bootstrapVolume, MountPath: "/bootstrap", ReadOnly: true})
+			corev1.VolumeMount{Name: name, MountPath: "/bootstrap", ReadOnly: true})
 	}
 	return pod
 }

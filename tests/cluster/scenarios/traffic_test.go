@@ -103,11 +103,7 @@ func validatorEnds(t *testing.T, c *Cluster) {
 func restricted(t *testing.T, c *Cluster) {
 	namespace := c.mesh(t, "injected")
 	pod := c.start(t, namespace, c.pod("web", "worker"))
-	var names []string
-	for _, container := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
-		names = append(names, container.Name)
-	}
-	if got := strings.Join(names, " "); got != "osm-validate app envoy" {
+	if got := containerNames(append(pod.Spec.InitContainers, pod.Spec.Containers...)); got != "osm-validate app envoy" {
 		t.Errorf("the pod's containers are %s", got)
 	}
 	if code, log := c.ended(t, namespace, "web", "osm-validate"); code != 0 {
@@ -115,11 +111,16 @@ func restricted(t *testing.T, c *Cluster) {
 	}
 }
 
-// logged waits for a line in a proxy's log.
+// logged waits for a line in the log of one of OSM's proxies.
 func (c *Cluster) logged(t *testing.T, namespace, name, line string) {
 	t.Helper()
+	c.loggedBy(t, "envoy", namespace, name, line)
+}
+
+func (c *Cluster) loggedBy(t *testing.T, proxy, namespace, name, line string) {
+	t.Helper()
 	eventually(t, fmt.Sprintf("%q in the log of %s's proxy", line, name), func() error {
-		if log := c.logs(t, namespace, name, "envoy"); !strings.Contains(log, line+"\n") {
+		if log := c.logs(t, namespace, name, proxy); !strings.Contains(log, line+"\n") {
 			return fmt.Errorf("the log is:\n%s", log)
 		}
 		return nil
@@ -142,6 +143,13 @@ func bothProxies(t *testing.T, c *Cluster) {
 
 func probes(t *testing.T, c *Cluster) {
 	namespace := c.mesh(t, "probes")
+	c.probed(t, "osm", namespace)
+}
+
+// probed starts a pod with an HTTP, a TCP and an exec probe, and returns it when all
+// have been answered.
+func (c *Cluster) probed(t *testing.T, mesh, namespace string) *corev1.Pod {
+	t.Helper()
 	pod := c.pod("web", "worker")
 	app := &pod.Spec.Containers[0]
 	app.LivenessProbe = app.ReadinessProbe.DeepCopy()
@@ -153,9 +161,10 @@ func probes(t *testing.T, c *Cluster) {
 	pod.Spec.Containers[1].ReadinessProbe = &corev1.Probe{
 		ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"/pod", "get", "http://127.0.0.1:8080/"}}},
 	}
-	c.start(t, namespace, pod)
-	c.logged(t, namespace, "web", "probe_15902 "+at(c.get(t, namespace, "web"), 15902))
-	c.logged(t, namespace, "web", "probe_15901 "+at(c.get(t, namespace, "web"), 15901))
+	web := c.start(t, namespace, pod)
+	c.loggedBy(t, proxies[mesh], namespace, "web", "probe_15902 "+at(web, 15902))
+	c.loggedBy(t, proxies[mesh], namespace, "web", "probe_15901 "+at(web, 15901))
+	return web
 }
 
 func wrongAnnotation(t *testing.T, c *Cluster) {
