@@ -6,6 +6,7 @@ mod audit;
 mod crowd;
 mod daemonset;
 mod failure;
+mod fsm;
 mod ipv6;
 mod lifecycle;
 mod selection;

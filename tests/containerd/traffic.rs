@@ -18,7 +18,7 @@ fn meshed() -> PodSpec {
 
 /// The pod's application: a server on the port that Envoy's inbound listener
 /// leads to, and the container that the tests' requests come from.
-fn start_application<'node>(pod: &Pod<'node>) -> Container<'node> {
+pub(super) fn start_application<'node>(pod: &Pod<'node>) -> Container<'node> {
     let application = pod.start(&ContainerSpec::new("app", &["serve", &APPLICATION.to_string()]));
     let address = SocketAddr::from(([127, 0, 0, 1], APPLICATION));
     wait_for("the application answers", std::time::Duration::from_secs(20), || {
