@@ -9,7 +9,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kyverno prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster bench soak fuzz deny advisories release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kyverno prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster test-conformance bench soak fuzz deny advisories release reproduce lint lint-install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -104,6 +104,10 @@ test-cluster: ## install/ and pods on a real cluster; KEEP=1 keeps it
 	@scripts/needs.sh cluster
 	@tests/cluster/test.sh
 
+test-conformance: ## Kubernetes' own tests on such a cluster; FOCUS=REGEX, PARALLEL=4, KEEP=1
+	@scripts/needs.sh cluster
+	@tests/cluster/conformance.sh
+
 # What cargo-fuzz passes on a stable compiler: libFuzzer's coverage, and no
 # sanitizer, since no code of ours is unsafe. Panics and overflows are caught.
 FUZZ_SECONDS ?= 60
@@ -151,7 +155,7 @@ lint: ## format, clippy, docs, dependencies and shell scripts
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
 	shellcheck -x scripts/*.sh tests/support/*.sh tests/kernels/*.sh tests/kernels/init \
-	    tests/cluster/*.sh tests/cluster/node/*.sh .ci/run
+	    tests/cluster/*.sh tests/cluster/node/*.sh tests/cluster/conformance/*.sh .ci/run
 	@$(MAKE) --no-print-directory deny
 
 lint-install: ## manifests, chart and workflows, by helm, kubeconform and actionlint; needs Go
