@@ -41,7 +41,8 @@ cp -a --reflink=auto "$packages" "$tree"
 rm -rf "$tree"/usr/share/{doc,man,locale,info} "$tree/var/cache/apt"
 # What the packages' own scripts would do.
 ldconfig -r "$tree"
-ln -sf nc.openbsd "$tree/usr/bin/nc"
+ln -s nc.openbsd "$tree/usr/bin/nc"
+ln -s mawk "$tree/usr/bin/awk"
 # The user and the groups that a test looks for.
 printf 'root:x:0:0:root:/root:/bin/bash\nuser-defined-in-image:x:1000:1000::/:/bin/sh\n' >"$tree/etc/passwd"
 printf 'root:x:0:\nuser-defined-in-image:x:1000:\ngroup-defined-in-image:x:50000:user-defined-in-image\n' >"$tree/etc/group"
