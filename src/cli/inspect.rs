@@ -47,8 +47,8 @@ pub(super) static VERB: Verb = Verb {
         Group { title: "", options: &[OUTPUT] },
     ],
     notes: "Root on the node is needed. A debug container has it:\n\n  \
-            kubectl debug node/NODE -it --profile=sysadmin --image=IMAGE -- \\\n      \
-            /osm-cni inspect NS/NAME --host-root /host",
+            kubectl debug node/NODE -n osm-cni -it --profile=sysadmin --image=busybox -- \\\n      \
+            chroot /host /opt/cni/bin/osm-cni inspect NS/NAME",
     example: "osm-cni inspect test/web",
     run,
 };

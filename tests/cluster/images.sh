@@ -35,13 +35,14 @@ printf 'FROM scratch\nCOPY pod /pod\nENTRYPOINT ["/pod"]\n' >"$context/Dockerfil
 "$program" build --quiet --tag osm-cni-pod:1 "$context" >&2
 archive pod osm-cni-pod:1
 
-# The image that meshconfig-sync.yaml names: kubectl and a shell.
-if [ ! -e "$archives/kubectl.tar" ] || [ "$root/target/cluster/bin/kubernetes" -nt "$archives/kubectl.tar" ]; then
+# The image that meshconfig-sync.yaml and startup-taint.yaml name: kubectl and a shell.
+if [ ! -e "$archives/kubectl.tar" ] || [ "$root/target/cluster/bin/kubernetes" -nt "$archives/kubectl.tar" ] ||
+    [ "$here/images.sh" -nt "$archives/kubectl.tar" ]; then
     rm -rf "$context"
     mkdir -p "$context/root/bin" "$context/root/tmp"
     install "$root/target/cluster/bin/kubernetes" "$context/root/bin/kubectl"
     install "$(command -v busybox)" "$context/root/bin/busybox"
-    for applet in sh sleep; do
+    for applet in chroot grep sh sleep; do
         ln -s busybox "$context/root/bin/$applet"
     done
     printf 'FROM scratch\nCOPY root /\nENV PATH=/bin\n' >"$context/Dockerfile"

@@ -73,7 +73,10 @@ tree() {
     local archive
     archive=$(apt-get indextargets --format "\$(RELEASE) \$(COMPONENT) \$(REPO_URI)" 'Created-By: Packages' |
         sed -n "s/^$(. /etc/os-release && echo "$VERSION_CODENAME") main //p" | head -n 1)
-    debootstrap --variant=minbase --include="$packages" "$DEBIAN" "$work/tree" "$archive" >"$work/debootstrap.log" 2>&1 || {
+    # What it mounts in the tree ends with its namespace, also where something is
+    # using it: a /proc that stayed would be copied into the image.
+    unshare --mount --propagation private \
+        debootstrap --variant=minbase --include="$packages" "$DEBIAN" "$work/tree" "$archive" >"$work/debootstrap.log" 2>&1 || {
         tail -n 20 "$work/debootstrap.log" >&2
         return 1
     }

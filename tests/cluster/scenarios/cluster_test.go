@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 )
 
 // Patience bounds everything that a busy machine may take its time for.
-const patience = 3 * time.Minute
+const patience = 4 * time.Minute
 
 // Cluster is the one that tests/cluster/cluster.sh made.
 type Cluster struct {
@@ -105,7 +106,16 @@ func (c *Cluster) node(t *testing.T, node string, args ...string) string {
 	return output
 }
 
-var nodes = []string{"control-plane", "worker"}
+// nodes returns the nodes that the cluster knows: "control-plane", "worker", and
+// later "worker2".
+func (c *Cluster) nodes(t *testing.T) []string {
+	t.Helper()
+	names := strings.Fields(c.kubectl(t, "get", "nodes", "-o", "jsonpath={.items[*].metadata.name}"))
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, c.name+"-")
+	}
+	return names
+}
 
 // eventually waits for a condition that returns an error as long as it does not hold.
 func eventually(t *testing.T, what string, condition func() error) {
@@ -123,8 +133,7 @@ func eventually(t *testing.T, what string, condition func() error) {
 	}
 }
 
-// settings replaces the operator's settings and waits until all nodes report that
-// they have them (or, for wrong ones, that they refuse them).
+// settings replaces the operator's settings, without waiting for anything.
 func (c *Cluster) settings(t *testing.T, config string) {
 	t.Helper()
 	if !json.Valid([]byte(config)) {
@@ -146,17 +155,59 @@ func (c *Cluster) hurry(t *testing.T) {
 		"scenario="+fmt.Sprint(time.Now().UnixNano()))
 }
 
+// settingsInForce replaces the operator's settings and waits until the entry of each
+// node has them.
+func (c *Cluster) settingsInForce(t *testing.T, config string) {
+	t.Helper()
+	c.settings(t, config)
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(config), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range c.nodes(t) {
+		eventually(t, "new settings on "+node, func() error {
+			entry := c.entry(t, node)
+			for field, value := range fields {
+				if !reflect.DeepEqual(entry[field], value) {
+					return fmt.Errorf("%s is %v", field, entry[field])
+				}
+			}
+			return nil
+		})
+	}
+}
+
+const (
+	ownList     = "/etc/cni/net.d/00-osm-cni.conflist"
+	primaryList = "/etc/cni/net.d/10-kindnet.conflist"
+)
+
+// conflist is a file in /etc/cni/net.d.
+type conflist struct {
+	CNIVersion string           `json:"cniVersion"`
+	Plugins    []map[string]any `json:"plugins"`
+}
+
+func (c *Cluster) list(t *testing.T, node, path string) (list conflist) {
+	t.Helper()
+	text := c.node(t, node, "sh", "-c", "cat "+path+" 2>/dev/null || echo '{}'")
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
+		t.Fatalf("%s on %s: %v\n%s", path, node, err, text)
+	}
+	return list
+}
+
+func (l conflist) types() (types []any) {
+	for _, plugin := range l.Plugins {
+		types = append(types, plugin["type"])
+	}
+	return types
+}
+
 // entry returns our entry of the node's network configuration, or nil.
 func (c *Cluster) entry(t *testing.T, node string) map[string]any {
 	t.Helper()
-	var list struct {
-		Plugins []map[string]any `json:"plugins"`
-	}
-	text := c.node(t, node, "sh", "-c", "cat /etc/cni/net.d/00-osm-cni.conflist 2>/dev/null || echo '{}'")
-	if err := json.Unmarshal([]byte(text), &list); err != nil {
-		t.Fatalf("00-osm-cni.conflist on %s: %v\n%s", node, err, text)
-	}
-	for _, plugin := range list.Plugins {
+	for _, plugin := range c.list(t, node, ownList).Plugins {
 		if plugin["type"] == "osm-cni" {
 			return plugin
 		}
@@ -168,4 +219,15 @@ func (c *Cluster) entry(t *testing.T, node string) map[string]any {
 func (c *Cluster) rolledOut(t *testing.T, namespace, object string) {
 	t.Helper()
 	c.kubectl(t, "-n", namespace, "rollout", "status", object, "--timeout="+patience.String())
+}
+
+// patchDaemonSet changes our DaemonSet and waits until it is ready everywhere.
+func (c *Cluster) patchDaemonSet(t *testing.T, patch []object) {
+	t.Helper()
+	text, err := json.Marshal(patch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.kubectl(t, "-n", "osm-cni", "patch", "daemonset", "osm-cni", "--type=json", "-p", string(text))
+	c.rolledOut(t, "osm-cni", "daemonset/osm-cni")
 }

@@ -20,7 +20,7 @@ func bootstrap() string {
 	}
 	inbound := listener("inbound", 15003)
 	var chains, clusters []object
-	for _, port := range []int{8080, 8081, 8082} {
+	for _, port := range []int{8080, 8081, 8082, 15099} {
 		chains = append(chains, object{"filter_chain_match": object{"destination_port": port},
 			"filters": []object{forward("inbound", name("local", port))}})
 		clusters = append(clusters, local(port))

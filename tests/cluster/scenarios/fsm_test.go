@@ -16,7 +16,7 @@ func fsm(t *testing.T, c *Cluster) {
 	c.kubectl(t, "apply", "-k", filepath.Join(c.root, "install/overlays/fsm"))
 	c.hurry(t)
 	c.inForce(t, "fsm")
-	c.policiesInForce(t, "fsm")
+	c.policiesInForce(t, "fsm", "fsm-policies-in-force")
 
 	namespace := c.meshOf(t, "fsm", "fsm")
 	server := c.server(t, namespace)
@@ -80,10 +80,10 @@ func bothMeshes(t *testing.T, c *Cluster) {
 	c.rolledOut(t, "osm-cni", "daemonset/osm-cni")
 }
 
-// inForce waits until both nodes have the setting `mesh`.
+// inForce waits until all nodes have the setting `mesh`.
 func (c *Cluster) inForce(t *testing.T, mesh string) {
 	t.Helper()
-	for _, node := range nodes {
+	for _, node := range c.nodes(t) {
 		eventually(t, "mesh "+mesh+" on "+node, func() error {
 			if now := fmt.Sprint(c.entry(t, node)["mesh"]); now != mesh {
 				return fmt.Errorf("it is %s", now)

@@ -24,7 +24,7 @@ import (
 // withoutPrimary: nodes are not ready, and install/ works on them all the same.
 func withoutPrimary(t *testing.T, c *Cluster) {
 	c.apply(t, "install/osm-cni.yaml")
-	for _, node := range nodes {
+	for _, node := range c.nodes(t) {
 		eventually(t, "the binary on "+node, func() error {
 			_, err := command(t, "", c.provider, "exec", c.name+"-"+node, "test", "-x", "/opt/cni/bin/osm-cni")
 			return err
@@ -43,7 +43,7 @@ func primaryComes(t *testing.T, c *Cluster) {
 	c.apply(t, "tests/cluster/primary.yaml")
 	c.rolledOut(t, "kube-system", "daemonset/primary")
 	c.rolledOut(t, "osm-cni", "daemonset/osm-cni")
-	for _, node := range nodes {
+	for _, node := range c.nodes(t) {
 		if entry := c.entry(t, node); entry == nil {
 			t.Errorf("%s has no entry of ours", node)
 		} else if entry["ruleset"] != "osm-v1" {
@@ -51,7 +51,9 @@ func primaryComes(t *testing.T, c *Cluster) {
 		}
 	}
 	c.kubectl(t, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout="+patience.String())
-	c.rolledOut(t, "kube-system", "deployment/coredns")
+	// Its rollout may be past its deadline: it has waited for a pod network since the
+	// cluster was made.
+	c.kubectl(t, "-n", "kube-system", "wait", "--for=condition=Available", "deployment/coredns", "--timeout="+patience.String())
 }
 
 // controlPlane starts the stand-in for the injector, and the admission policies.
@@ -59,7 +61,7 @@ func controlPlane(t *testing.T, c *Cluster) {
 	c.injector(t, "osm")
 	c.apply(t, "install/admission-policy.yaml")
 	c.apply(t, "install/native-admission-policy.yaml")
-	c.policiesInForce(t, "osm")
+	c.policiesInForce(t, "osm", "policies-in-force")
 }
 
 // injector starts the stand-in for a mesh's injector.
@@ -88,11 +90,11 @@ func (c *Cluster) injector(t *testing.T, mesh string) {
 
 // policiesInForce waits until the API server has compiled a mesh's policies: until
 // then injected pods keep the mesh's init container, or have no native sidecar.
-func (c *Cluster) policiesInForce(t *testing.T, mesh string) {
+func (c *Cluster) policiesInForce(t *testing.T, mesh, name string) {
 	t.Helper()
 	for namespace, expected := range map[string]string{
-		c.meshOf(t, mesh, mesh+"-policy-in-force"):                           "osm-validate",
-		c.meshOf(t, mesh, mesh+"-native-policy-in-force", nativeSidecars...): "osm-validate " + proxies[mesh] + " osm-wait",
+		c.meshOf(t, mesh, name):                              "osm-validate",
+		c.meshOf(t, mesh, name+"-native", nativeSidecars...): "osm-validate " + proxies[mesh] + " osm-wait",
 	} {
 		eventually(t, "the admission policies of "+mesh, func() error {
 			pod, err := c.dryRun(t, namespace, c.pod("dry", ""))
@@ -147,31 +149,6 @@ func withoutDaemonSet(t *testing.T, c *Cluster) {
 	c.expectWay(t, namespace, again.Name, at(server, 8080), captured)
 }
 
-// reboot restarts the worker.
-func reboot(t *testing.T, c *Cluster) {
-	namespace := c.namespace(t, "reboot")
-	server := c.start(t, namespace, c.pod("server", "control-plane"))
-	client := c.start(t, namespace, withSidecarVolume(c.pod("client", "worker")))
-	before := client.Status.ContainerStatuses[0].RestartCount
-	if output, err := command(t, "", c.provider, "restart", "--time", "10", c.name+"-worker"); err != nil {
-		t.Fatal(err, output)
-	}
-	eventually(t, "the pod after its node's reboot", func() error {
-		client = c.get(t, namespace, "client")
-		if count := client.Status.ContainerStatuses[0].RestartCount; count == before {
-			return fmt.Errorf("%d restarts", count)
-		}
-		return nil
-	})
-	c.ready(t, namespace, "client")
-	c.kubectl(t, "wait", "--for=condition=Ready", "nodes", "--all", "--timeout="+patience.String())
-	eventually(t, "an exec after the reboot", func() error {
-		_, err := c.run(t, namespace, "client", "exit", "0")
-		return err
-	})
-	c.expectWay(t, namespace, "client", at(server, 8080), captured)
-}
-
 // uninstalled does what install/uninstall.yaml tells its reader to do.
 func uninstalled(t *testing.T, c *Cluster) {
 	namespace := c.namespace(t, "uninstalled")
@@ -185,7 +162,7 @@ func uninstalled(t *testing.T, c *Cluster) {
 	c.kubectl(t, "-n", "osm-cni", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=osm-cni", "--timeout="+patience.String())
 	c.apply(t, "install/uninstall.yaml")
 	c.rolledOut(t, "osm-cni", "daemonset/osm-cni-uninstall")
-	for _, node := range nodes {
+	for _, node := range c.nodes(t) {
 		if entry := c.entry(t, node); entry != nil {
 			t.Errorf("%s still has our entry: %v", node, entry)
 		}

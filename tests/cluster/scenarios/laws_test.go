@@ -37,20 +37,29 @@ var (
 		{"native sidecars: all three kinds of probes pass, the health check's helper moved too", nativeProbes},
 		{"native sidecars: a proxy that crashes comes back, and the application goes on", nativeCrash},
 		{"native sidecars: a pod that ends slowly has its proxy until its end", nativeEnd},
+		{"a proxy that passes the validator's address on does not get it back", probeAddress},
+		{"inspect shows a pod's rules from a debug pod of its node", inspectFromAfar},
 	}
 	changes = []law{
 		{"native sidecars come out the same in any order of the policies, and by their policy alone", policyOrder},
-		{"thirty pods at once all get their rules", crowd},
+		{"sixty pods at once all get their rules", crowd},
 		{"meshconfig-sync keeps the MeshConfig beside the operator's settings, and writes nothing else", meshConfig},
 		{"a pod of FSM in a restricted namespace is validated, and redirected by FSM's chains", fsm},
 		{"native sidecars of FSM: probes, a Job that ends, a proxy until the end", fsmNative},
 		{"with both meshes each pod is redirected by the chains of its own", bothMeshes},
 		{"wrong settings are refused, and the last good ones stay in force", wrongSettings},
+		{"IPv6 is redirected, rejected or bypassed, as the settings say", ipv6},
 		{"a restart of containerd or of the kubelet changes nothing", restarts},
 		{"an exclusion of the ConfigMap holds for the next pod", configMapExclusions},
+		{"inserted into the primary's file the entry is in force, and back in own mode that file has its bytes", insertAndBack},
+		{"at cniVersion 1.1.0 STATUS is answered, and trouble with nf_tables leaves the node ready", newestVersion},
 		{"without the DaemonSet pods are redirected, with the last settings", withoutDaemonSet},
 		{"after a node's reboot its pods come back redirected", reboot},
+		{"after a reboot without the primary's file they do so before any agent runs", rebootBeforeAgents},
+		{"a node added later captures, and with wrong settings refuses pods of the mesh alone", addedNode},
 		{"uninstalled, nothing is captured and pods made before can be removed", uninstalled},
+		{"pods older than the plugin are named, and repaired in place", olderPods},
+		{"under a quota as GKE's the DaemonSet comes with its overlay", quota},
 	}
 )
 

@@ -57,4 +57,7 @@ func meshConfig(t *testing.T, c *Cluster) {
 	c.settings(t, `{"ruleset": "osm-v1"}`)
 	eventually(t, "the MeshConfig's list on the node", exclusions("[8082]"))
 	c.kubectl(t, "delete", "-f", c.root+"/install/meshconfig-sync.yaml", "--timeout="+patience.String())
+	// Without the copy there are the operator's settings alone.
+	c.settings(t, `{"ruleset": "osm-v1"}`)
+	eventually(t, "an entry without the MeshConfig's list", exclusions("<nil>"))
 }

@@ -26,7 +26,7 @@ func nativeJob(t *testing.T, c *Cluster) {
 
 func (c *Cluster) jobEnds(t *testing.T, namespace, proxy, server string) {
 	t.Helper()
-	name := c.startJob(t, namespace, corev1.PodSpec{
+	name := c.startJob(t, namespace, "work", corev1.PodSpec{
 		InitContainers: []corev1.Container{container("prepare", "get", "http://"+server+"/")},
 		Containers:     []corev1.Container{container("app", "get", "http://"+server+"/")},
 	})

@@ -16,6 +16,7 @@ import (
 const (
 	podImage        = "osm-cni-pod:1"
 	imageUnderTest  = "osm-cni:0.1.0"
+	shellImage      = "kubectl:1.32"
 	bootstrapSecret = "envoy-bootstrap-config"
 	bootstrapVolume = "envoy-bootstrap-config-volume"
 )
@@ -101,10 +102,10 @@ func container(name string, args ...string) corev1.Container {
 }
 
 // validator is the container that admission-policy.yaml puts into pods.
-func validator(args ...string) corev1.Container {
+func validator() corev1.Container {
 	return corev1.Container{
 		Name: "osm-validate", Image: imageUnderTest, Command: []string{"/osm-cni"},
-		Args: append([]string{"validate", "--timeout", "10s"}, args...), SecurityContext: unprivileged(),
+		Args: []string{"validate", "--timeout", "10s"}, SecurityContext: unprivileged(),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 	}
 }
@@ -287,4 +288,27 @@ func atIPv6(t *testing.T, pod *corev1.Pod, port int) string {
 	}
 	t.Fatalf("pod %s has no IPv6 address: %v", pod.Name, pod.Status.PodIPs)
 	return ""
+}
+
+// event waits for an event of a pod whose text has all of these.
+func (c *Cluster) event(t *testing.T, namespace, pod string, words ...string) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("an event of %s/%s with %q", namespace, pod, words), func() error {
+		events := c.kubectl(t, "-n", namespace, "events", "--for", "pod/"+pod)
+		for _, line := range strings.Split(events, "\n") {
+			if containsAll(line, words) {
+				return nil
+			}
+		}
+		return fmt.Errorf("the events are:\n%s", events)
+	})
+}
+
+func containsAll(text string, words []string) bool {
+	for _, word := range words {
+		if !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
 }

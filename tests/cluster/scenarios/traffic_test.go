@@ -141,6 +141,27 @@ func bothProxies(t *testing.T, c *Cluster) {
 	c.logged(t, namespace, "server", "inbound "+at(server, 8081))
 }
 
+// probeAddress: the address of the validator's rule goes to the proxy. What the proxy
+// passes on to it does not go to the proxy's outbound port again, in a circle, but the
+// way of every connection of the proxy to its own pod, the inbound port.
+func probeAddress(t *testing.T, c *Cluster) {
+	namespace := c.mesh(t, "probe-address")
+	pod := c.pod("web", "worker")
+	pod.Spec.Containers[0].Args = append(pod.Spec.Containers[0].Args, "15099")
+	c.start(t, namespace, pod)
+	const address = "127.0.2.1:15099"
+	output, err := c.run(t, namespace, "web", "get", "http://"+address+"/")
+	if err != nil || !strings.Contains(output, `"pod":"web"`) {
+		t.Errorf("the answer is %q, %v", output, err)
+	}
+	for _, way := range []string{"outbound ", "inbound "} {
+		c.logged(t, namespace, "web", way+address)
+		if log := c.logs(t, namespace, "web", "envoy"); strings.Count(log, way+address+"\n") != 1 {
+			t.Errorf("the proxy has passed one connection on more than once:\n%.2000s", log)
+		}
+	}
+}
+
 func probes(t *testing.T, c *Cluster) {
 	namespace := c.mesh(t, "probes")
 	c.probed(t, "osm", namespace)
@@ -184,4 +205,22 @@ func wrongAnnotation(t *testing.T, c *Cluster) {
 	c.kubectl(t, "-n", namespace, "annotate", "--overwrite", "pod/client", annotation+"=8081")
 	c.ready(t, namespace, "client")
 	c.expectWay(t, namespace, "client", at(server, 8081), direct)
+}
+
+// inspectFromAfar: the command of docs/troubleshoot.md. Our namespace admits the
+// privileged pod that it makes.
+func inspectFromAfar(t *testing.T, c *Cluster) {
+	namespace := c.namespace(t, "inspect-from-afar")
+	c.start(t, namespace, withSidecarVolume(c.pod("client", "worker")))
+	output := c.kubectl(t, "debug", "node/"+c.name+"-worker", "-n", "osm-cni", "--profile=sysadmin", "--image="+shellImage, "--",
+		"chroot", "/host", "/opt/cni/bin/osm-cni", "inspect", "--pod", namespace+"/client")
+	var pod string
+	if _, err := fmt.Sscanf(output, "Creating debugging pod %s", &pod); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	defer c.kubectl(t, "-n", "osm-cni", "delete", "pod", pod, "--now")
+	code, log := c.ended(t, "osm-cni", pod, "debugger")
+	if code != 0 || !strings.Contains(log, "redirected: sidecar volume "+bootstrapVolume) || !strings.Contains(log, "[validate]") {
+		t.Errorf("it ended with %d:\n%s", code, log)
+	}
 }
