@@ -94,7 +94,9 @@ impl Words for Mode {
 }
 
 impl Words for LogFormat {
-    const WORDS: &'static [(&'static str, Self)] = &LogFormat::WORDS;
+    fn words() -> Vec<(&'static str, Self)> {
+        LogFormat::WORDS.into()
+    }
 }
 
 fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
