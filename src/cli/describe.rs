@@ -2,7 +2,7 @@
 //!
 //! Pure.
 
-use std::fmt::Display;
+use std::net::SocketAddr;
 
 use crate::ruleset::eval::End;
 use crate::ruleset::{Family, HookPoint, List, Match, Op, PROBE_COMMENT, Rule, Verdict};
@@ -85,11 +85,14 @@ pub(super) fn why(rule: &Rule) -> &'static str {
 }
 
 /// Where a connection ends.
-pub(super) fn end(end: End, destination: impl Display) -> String {
+pub(super) fn end(end: End, destination: SocketAddr) -> String {
     match end {
         End::ToProxy { port } => format!("to the proxy, port {port} of the pod"),
         End::Direct => format!("directly to {destination}, not through the proxy"),
-        End::ToAddress(address) => format!("to {address}, not through the proxy"),
+        End::ToAddress(address) => {
+            let address = SocketAddr::new(address, destination.port());
+            format!("to {address}, not through the proxy")
+        }
         End::Reset => "nowhere: it is refused with a TCP reset".to_owned(),
     }
 }

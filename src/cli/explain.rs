@@ -2,6 +2,7 @@
 //! where it ends, in a live pod or in a planned one.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
@@ -244,7 +245,10 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
     let end = match path.end {
         End::ToProxy { port } => json!({"kind": "proxy", "port": port}),
         End::Direct => json!({"kind": "direct", "address": destination.to_string()}),
-        End::ToAddress(address) => json!({"kind": "address", "address": address.to_string()}),
+        End::ToAddress(address) => {
+            let address = SocketAddr::new(address, destination.port());
+            json!({"kind": "address", "address": address.to_string()})
+        }
         End::Reset => json!({"kind": "reset"}),
     };
     let mut document = json!({

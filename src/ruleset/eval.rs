@@ -5,11 +5,14 @@
 //!
 //! Pure.
 
+mod conditions;
+mod decisions;
 mod walk;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::{Chain, Family, Name, Provenance, Rule, Ruleset, Verdict};
+use super::{Chain, Family, Match, Name, Provenance, Rule, Ruleset, Verdict};
+pub use decisions::{Decisions, decisions};
 use walk::Walk;
 
 /// The first packet of a TCP connection.
@@ -75,7 +78,7 @@ pub enum End {
     /// Where it was sent to.
     Direct,
     /// At another address; the port is unchanged.
-    ToAddress(SocketAddr),
+    ToAddress(IpAddr),
     /// Nowhere: it is refused with a reset.
     Reset,
 }
@@ -126,7 +129,8 @@ pub fn eval<'a>(ruleset: &'a Ruleset, packet: &Packet<'_>) -> Result<Path<'a>, E
     let Some(table) = ruleset.table(Family::of(packet.destination.ip())) else {
         return Ok(Path { steps: Vec::new(), end: End::Direct, decided_by: None });
     };
-    let mut walk = Walk { table, packet, steps: Vec::new() };
+    let holds = |condition: &'a Match| conditions::holds(table, packet, condition);
+    let mut walk = Walk { table, direction: packet.direction, holds, steps: Vec::new() };
     let end = walk.hooks()?;
     let decides = |step: &Step<'_>| step.matched && !matches!(step.rule.verdict, Verdict::Jump(_));
     let decided_by = walk.steps.iter().rposition(decides);

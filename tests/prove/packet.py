@@ -71,6 +71,19 @@ class Packet:
             return f"redirect to :{number}"
         return f"dnat to {self.targets[number - RESET - 1]}"
 
+    def number(self, words):
+        """The outcome of these words."""
+        kind, _, value = words.rpartition(" ")
+        if words == "direct":
+            return DIRECT
+        if words == "reset":
+            return RESET
+        if kind == "redirect to" and value.startswith(":"):
+            return int(value[1:])
+        if kind == "dnat to":
+            return self.to_address(value)
+        raise Refused(words)
+
     def described(self, model):
         """The packet that z3 found."""
         value = lambda variable: model.eval(variable, model_completion=True)

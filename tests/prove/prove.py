@@ -5,17 +5,19 @@ packet alike, or prints the packet that they do not.
 Usage: prove.py CASES WITNESSES
 
 CASES has one JSON object on each line: OSM's own rules as iptables-save printed
-them, ours as `nft -j` did, and the lists that both were made from. Shown are:
+them, ours as `nft -j` did, what the evaluator behind `osm-cni explain` decides, and
+the lists that all were made from. Shown are:
 
 1. OSM's rules and ours send every packet to the same place (with IPv6 `reject`:
    ours reset what OSM's redirect).
 2. No packet of an application leaves the pod around the proxy, unless a list,
    loopback or an inclusion list says so.
 3. The rules of a list match what the list says, however it was compressed.
+4. `explain` says of every packet where the kernel's rules send it.
 
-It checks itself: without any one rule of the first case, there is a difference.
-WITNESSES gets a packet for each way through our rules, and where it ends, for
-the evaluator of `osm-cni explain` to be held against.
+It checks itself: without any one rule of the first case, in the kernel or in what
+`explain` follows, there is a difference. WITNESSES gets a packet for each way
+through our rules, and where it ends, for the evaluator to be run with.
 """
 
 import json
@@ -23,6 +25,7 @@ import sys
 
 import z3
 
+import explain
 import iptables
 import nft
 from packet import DIRECT, RESET, Packet, interfaces
@@ -39,26 +42,29 @@ def main():
     cases, witnesses = sys.argv[1:]
     with open(cases, encoding="utf-8") as file:
         cases = [json.loads(line) for line in file]
-    found, paths, lists = 0, [], 0
+    found, missed, paths, lists = 0, 0, [], 0
     for at, case in enumerate(cases):
         try:
             for family in case["families"]:
                 table = Table(case, family)
                 table.prove_equal()
                 table.prove_nothing_around_the_proxy()
+                table.prove_explained()
                 lists += table.prove_lists()
                 paths += table.paths()
                 if at == 0:
                     found += table.check_itself()
+                    missed += table.check_explain()
         except Difference as difference:
             sys.exit(f"{case['name']}: {difference}\n{json.dumps(case['settings'])}")
-    if cases and found == 0:
+    if cases and 0 in (found, missed):
         sys.exit("no rule was left out to see whether that is found")
     with open(witnesses, "w", encoding="utf-8") as file:
         file.writelines(json.dumps(path) + "\n" for path in paths)
     print(
-        f"{len(cases)} configurations: every packet is treated alike; {lists} lists mean what they"
-        f" say; each of {found} rules is missed when it is left out; {len(paths)} packets to explain"
+        f"{len(cases)} configurations: every packet is treated alike, and as explain says; {lists}"
+        f" lists mean what they say; each of {found} rules, and of {missed} that explain follows, is"
+        f" missed when it is left out; {len(paths)} packets to explain"
     )
 
 
@@ -74,6 +80,7 @@ class Table:
         self.packet = Packet(family["ipv6"], names)
         self.theirs = iptables.read(theirs, self.packet)
         self.ours = nft.read(ours, self.packet)
+        self.explained, self.without = family["explained"], family["explained_without"]
         self.reject = family["ipv6"] and case["ipv6"] == "reject"
 
     def world(self, hook):
@@ -134,6 +141,27 @@ class Table:
         model = self.find(*self.world("output"), packet.tcp, z3.Not(z3.Or(passes)), end != stopped)
         if model is not None:
             raise Difference(f"{packet.described(model)} leaves the pod around the proxy")
+
+    def explained_otherwise(self, decided, hook):
+        """A packet that `explain` sends elsewhere than the kernel's rules do."""
+        packet = self.packet
+        world = [packet.valid(), packet.tcp]
+        if hook == "prerouting":
+            world.append(z3.Not(packet.owned))
+        ours, explained = self.ours.ends(hook), explain.read(decided, hook, packet)
+        model = self.find(*world, ours != explained)
+        if model is None:
+            return None
+        end = lambda formula: packet.outcome(model.eval(formula, model_completion=True).as_long())
+        return (
+            f"at {hook}, {packet.described(model)}: our rules {end(ours)}, explain {end(explained)}"
+        )
+
+    def prove_explained(self):
+        for hook in ("output", "prerouting"):
+            difference = self.explained_otherwise(self.explained, hook)
+            if difference:
+                raise Difference(difference)
 
     def listed(self, name, author=None):
         """Whether a packet is in a list, as the list says it."""
@@ -211,6 +239,14 @@ class Table:
                     raise Difference(f"rule {index + 1} of {chain} was left out, and nothing found")
                 count += 1
         return count
+
+    def check_explain(self):
+        """How many rules `explain` did not have; each must be missed."""
+        for less in self.without:
+            hooks = ("output", "prerouting")
+            if not any(self.explained_otherwise(less["decisions"], hook) for hook in hooks):
+                raise Difference(f"explain without {less['without']}, and nothing found")
+        return len(self.without)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ mod beside;
 mod configuration;
 mod differential;
 mod document;
+mod explained;
 mod listen;
 mod mptcp;
 mod osm;

@@ -102,7 +102,9 @@ pub(super) fn agrees(end: End, connection: &Connection, answer: Answer) -> bool 
         (End::ToProxy { port }, Answer::Pod { at, original }) => {
             at.port() == port && original == to
         }
-        (End::ToAddress(target), Answer::Pod { at, original }) => at == target && original == to,
+        (End::ToAddress(target), Answer::Pod { at, original }) => {
+            at == (target, to.port()).into() && original == to
+        }
         (End::Reset, Answer::Reset) => true,
         _ => false,
     }

@@ -1,7 +1,8 @@
 //! Not a sample but a proof: OSM's own rules and ours, read back from the kernel,
 //! become formulas, and z3 shows that no packet is treated otherwise
-//! (`tests/prove/prove.py` says what else). The evaluator behind `osm-cni explain`
-//! is held against a packet of each way through our rules.
+//! (`tests/prove/prove.py` says what else). So does all that the evaluator behind
+//! `osm-cni explain` decides ([`super::explained`]), and it is run with a packet of
+//! each way through our rules.
 //!
 //! `OSM_CNI_PROOFS` says for how many random configurations, besides the
 //! reference document's.
@@ -9,15 +10,16 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use osm_cni::ruleset::Ruleset;
-use osm_cni::ruleset::eval::{Direction, End, Packet, eval};
+use osm_cni::nft::NftSocket;
+use osm_cni::ruleset::eval::{Direction, Packet, eval};
+use osm_cni::ruleset::{Family, Ruleset};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::configuration::{Configuration, Ipv6, Lists};
 use super::differential::install_osm;
 use super::random::Random;
-use super::{Amount, again, document, ours};
+use super::{Amount, again, document, explained, ours};
 use crate::support::host;
 use crate::support::netns::TestNetns;
 
@@ -53,8 +55,8 @@ fn no_packet_is_treated_otherwise_than_by_osms_own_rules() {
     let file = dir.path().join("cases");
     let mut out = std::fs::File::create(&file).expect("a file");
     let mut rulesets: Vec<Ruleset> = Vec::new();
-    for (name, configuration) in &cases {
-        writeln!(out, "{}", case(name, configuration, &netns)).expect("written");
+    for (at, (name, configuration)) in cases.iter().enumerate() {
+        writeln!(out, "{}", case(name, configuration, &netns, at == 0)).expect("written");
         rulesets.push(ours::ruleset(configuration));
     }
     drop(out);
@@ -62,22 +64,34 @@ fn no_packet_is_treated_otherwise_than_by_osms_own_rules() {
     assert!(witnesses.len() > 10 * cases.len(), "{} packets", witnesses.len());
     for witness in witnesses {
         let at = cases.iter().position(|(name, _)| *name == witness.case).expect("a case");
-        let explained = explained(&rulesets[at], &witness);
-        assert_eq!(explained, witness.end, "{witness:?}\n{:#?}", cases[at].1);
+        let end = end(&rulesets[at], &witness);
+        assert_eq!(end, witness.end, "{witness:?}\n{:#?}", cases[at].1);
     }
 }
 
-/// Both sides' rules of a configuration, as they are in the kernel.
-fn case(name: &str, of: &Configuration, [theirs, ours]: &[TestNetns; 2]) -> Value {
+/// Both sides' rules of a configuration, as they are in the kernel, and what
+/// `explain` makes of ours. The first case is also explained without each rule.
+fn case(name: &str, of: &Configuration, [theirs, ours]: &[TestNetns; 2], first: bool) -> Value {
     install_osm(of, theirs);
     ours::install(of, ours);
+    // the rules of the planned pod are those of the live one
+    ours::call("CHECK", of, ours);
+    let live = ours.inside(|| NftSocket::open().and_then(|mut socket| socket.installed()));
+    let live = live.expect("our tables").ruleset().expect("rules of ours");
     let family = |ipv6: bool| {
-        let (save, table) =
-            if ipv6 { ("ip6tables-legacy-save", "ip6") } else { ("iptables-legacy-save", "ip") };
+        let (save, family) = if ipv6 {
+            ("ip6tables-legacy-save", Family::Ip6)
+        } else {
+            ("iptables-legacy-save", Family::Ip)
+        };
+        let table = live.table(family).expect("a table");
+        let without = first.then(|| explained::decided_without_a_rule(table));
         json!({
             "ipv6": ipv6,
             "theirs": theirs.run(&[save, "-t", "nat"], ""),
-            "ours": ours.run(&["nft", "-j", "list", "table", table, "osm"], ""),
+            "ours": ours.run(&["nft", "-j", "list", "table", family.as_str(), "osm"], ""),
+            "explained": explained::decided(table),
+            "explained_without": without.unwrap_or_default(),
         })
     };
     let mut families = vec![family(false)];
@@ -129,7 +143,7 @@ fn prove(cases: &Path, witnesses: &Path) -> Vec<Witness> {
 }
 
 /// Where the evaluator says that a packet ends, in the prover's words.
-fn explained(rules: &Ruleset, witness: &Witness) -> String {
+fn end(rules: &Ruleset, witness: &Witness) -> String {
     let inbound = witness.hook == "prerouting";
     let interface = Some(witness.interface.as_str());
     let packet = Packet {
@@ -139,10 +153,5 @@ fn explained(rules: &Ruleset, witness: &Witness) -> String {
         in_interface: interface.filter(|_| inbound),
         out_interface: interface.filter(|_| !inbound),
     };
-    match eval(rules, &packet).expect("a whole ruleset").end {
-        End::Direct => "direct".to_owned(),
-        End::Reset => "reset".to_owned(),
-        End::ToProxy { port } => format!("redirect to :{port}"),
-        End::ToAddress(address) => format!("dnat to {}", address.ip()),
-    }
+    explained::words(eval(rules, &packet).expect("a whole ruleset").end)
 }

@@ -145,7 +145,7 @@ fn pod_ip_leads_the_proxy_to_the_pods_address() {
     for layout in LAYOUTS {
         let addresses = PodAddresses::new(vec![[10, 0, 0, 2].into()]);
         let policy = Policy { local_proxy: LocalProxy::PodIp(addresses), ..policy(layout) };
-        let end = End::ToAddress("10.0.0.2:80".parse().expect("an address"));
+        let end = End::ToAddress([10, 0, 0, 2].into());
         assert_eq!(outbound(&policy, "127.0.0.1:80", 1500, "lo"), end);
         assert_eq!(outbound(&policy, "127.0.0.1:80", 1000, "lo"), End::Direct);
     }

@@ -1,6 +1,10 @@
 //! Laws of [`super`], on small rulesets made by hand.
 
 use super::*;
+use crate::config::Ipv6Mode;
+use crate::config::profile::LAYOUTS;
+use crate::policy::Policy;
+use crate::ruleset::sample::{self, policy_with_lists};
 use crate::ruleset::{
     ChainKind, Elements, Hook, HookPoint, InterfacePattern, List, Match, Op, Operand, Origin, Set,
     Table,
@@ -152,7 +156,7 @@ fn base_chains_run_by_priority_and_only_those_of_the_direction() {
     ]);
     let out = packet("127.0.0.1:80", 0);
     let path = eval(&rules, &out).unwrap();
-    assert_eq!(path.end, End::ToAddress("10.0.0.1:80".parse().unwrap()));
+    assert_eq!(path.end, End::ToAddress([10, 0, 0, 1].into()));
     assert_eq!(path.steps.len(), 2);
     let inbound = Packet { direction: Direction::Inbound, ..out };
     let path = eval(&rules, &inbound).unwrap();
@@ -193,4 +197,76 @@ fn a_missing_chain_or_set_and_an_endless_jump_are_errors() {
 
     let rules = output(vec![jump("OUT")]);
     assert!(matches!(eval(&rules, &out), Err(EvalError::TooDeep { .. })));
+}
+
+#[test]
+fn the_decisions_test_a_condition_once_on_each_way() {
+    let rules = output(vec![rule(vec![Match::Tcp, port(80)], Verdict::Return)]);
+    let tree = decisions(&rules.tables[0], Direction::Outbound).unwrap();
+    let [tcp, port] = [Match::Tcp, port(80)];
+    let [direct, proxy] = [End::Direct, PROXY].map(Decisions::End);
+    let inner = choice(&port, direct.clone(), proxy);
+    assert_eq!(tree, choice(&tcp, inner, direct.clone()));
+    assert_eq!(decisions(&rules.tables[0], Direction::Inbound), Ok(direct));
+
+    let endless = output(vec![jump("OUT")]);
+    let error = decisions(&endless.tables[0], Direction::Outbound).unwrap_err();
+    assert!(matches!(error, EvalError::TooDeep { .. }));
+}
+
+fn port(port: u16) -> Match {
+    Match::DestinationPort { mask: 0xffff, value: Operand::One(port) }
+}
+
+fn choice<'a>(condition: &'a Match, yes: Decisions<'a>, no: Decisions<'a>) -> Decisions<'a> {
+    Decisions::If { condition, yes: Box::new(yes), no: Box::new(no) }
+}
+
+/// Where the decisions lead a packet.
+fn followed(tree: &Decisions<'_>, table: &Table, packet: &Packet<'_>) -> End {
+    match tree {
+        Decisions::End(end) => *end,
+        Decisions::If { condition, yes, no } => {
+            let Ok(holds) = conditions::holds(table, packet, condition) else {
+                panic!("{condition:?} looks into a set that is not there");
+            };
+            followed(if holds { yes } else { no }, table, packet)
+        }
+    }
+}
+
+#[test]
+fn the_decisions_lead_every_packet_where_the_evaluator_does() {
+    for layout in LAYOUTS {
+        let policy = Policy { ipv6: Ipv6Mode::Reject, ..policy_with_lists(layout) };
+        let rules = sample::ruleset(&policy);
+        for to in ["9.9.9.9", "1.1.1.1", "2.2.2.9", "127.0.0.1", "127.0.2.1", "2001:db8::1", "::1"]
+        {
+            let to: IpAddr = to.parse().unwrap();
+            let table = rules.table(Family::of(to)).unwrap();
+            let hooks = [Direction::Outbound, Direction::Inbound];
+            let [outbound, inbound] = hooks.map(|hook| decisions(table, hook).unwrap());
+            for port in [80, 6379, 9002, 15010, 15099] {
+                for interface in ["lo", "eth0", "net1"] {
+                    for uid in [None, Some(1000), Some(1337), Some(1500)] {
+                        let sent = Packet {
+                            destination: (to, port).into(),
+                            uid,
+                            out_interface: Some(interface),
+                            ..packet("9.9.9.9:80", 0)
+                        };
+                        assert_eq!(followed(&outbound, table, &sent), end(&rules, &sent));
+                    }
+                    let arrives = Packet {
+                        direction: Direction::Inbound,
+                        destination: (to, port).into(),
+                        uid: None,
+                        in_interface: Some(interface),
+                        out_interface: None,
+                    };
+                    assert_eq!(followed(&inbound, table, &arrives), end(&rules, &arrives));
+                }
+            }
+        }
+    }
 }

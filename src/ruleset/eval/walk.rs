@@ -1,14 +1,11 @@
-//! One packet's walk through the chains of a table.
+//! A walk through the chains of a table. What its conditions say of the packet
+//! is another's answer: [`super::conditions`] for one packet,
+//! [`super::decisions`] for all of them.
 //!
 //! Pure.
 
-use std::net::{IpAddr, SocketAddr};
-
-use super::{Direction, End, EvalError, MAX_JUMPS, Packet, Step};
-use crate::interface::InterfacePattern;
-use crate::ruleset::{
-    Chain, Elements, HookPoint, Match, Name, Op, Operand, Rule, Table, Verdict, prefix_mask,
-};
+use super::{Direction, End, EvalError, MAX_JUMPS, Step};
+use crate::ruleset::{Chain, HookPoint, Match, Name, Rule, Table, Verdict};
 
 /// Where a packet goes after a chain.
 enum Flow {
@@ -21,16 +18,21 @@ enum Flow {
 }
 
 /// A packet on its way.
-pub(super) struct Walk<'a, 'p> {
+pub(super) struct Walk<'a, F> {
     pub(super) table: &'a Table,
-    pub(super) packet: &'p Packet<'p>,
+    pub(super) direction: Direction,
+    /// Whether a condition holds.
+    pub(super) holds: F,
     pub(super) steps: Vec<Step<'a>>,
 }
 
-impl<'a> Walk<'a, '_> {
+/// A set that is missing, or of another type.
+pub(super) struct NoSuchSet(pub(super) Name);
+
+impl<'a, F: FnMut(&'a Match) -> Result<bool, NoSuchSet>> Walk<'a, F> {
     /// Passes the base chains of the packet's hook.
     pub(super) fn hooks(&mut self) -> Result<End, EvalError> {
-        let point = match self.packet.direction {
+        let point = match self.direction {
             Direction::Inbound => HookPoint::Prerouting,
             Direction::Outbound => HookPoint::Output,
         };
@@ -63,10 +65,7 @@ impl<'a> Walk<'a, '_> {
                 Verdict::Return => return Ok(Flow::Back),
                 Verdict::Accept => return Ok(Flow::Accept),
                 Verdict::Redirect(port) => return Ok(Flow::End(End::ToProxy { port: *port })),
-                Verdict::Dnat(address) => {
-                    let target = SocketAddr::new(*address, self.packet.destination.port());
-                    return Ok(Flow::End(End::ToAddress(target)));
-                }
+                Verdict::Dnat(address) => return Ok(Flow::End(End::ToAddress(*address))),
                 Verdict::RejectWithReset => return Ok(Flow::End(End::Reset)),
                 Verdict::Jump(name) => {
                     let target = self.table.chain(name).ok_or_else(|| EvalError::NoChain {
@@ -84,9 +83,9 @@ impl<'a> Walk<'a, '_> {
         Ok(Flow::Back)
     }
 
-    fn all_hold(&self, chain: &Chain, index: usize, rule: &Rule) -> Result<bool, EvalError> {
+    fn all_hold(&mut self, chain: &Chain, index: usize, rule: &'a Rule) -> Result<bool, EvalError> {
         for condition in &rule.matches {
-            let holds = self.holds(condition).map_err(|NoSuchSet(set)| EvalError::NoSet {
+            let holds = (self.holds)(condition).map_err(|NoSuchSet(set)| EvalError::NoSet {
                 chain: chain.name.clone(),
                 index,
                 set,
@@ -96,92 +95,5 @@ impl<'a> Walk<'a, '_> {
             }
         }
         Ok(true)
-    }
-
-    fn holds(&self, condition: &Match) -> Result<bool, NoSuchSet> {
-        Ok(match condition {
-            // The packet is the first of a TCP connection.
-            Match::Tcp | Match::NewConnection => true,
-            Match::DestinationPort { mask, value } => {
-                let port = self.packet.destination.port() & mask;
-                match value {
-                    Operand::One(one) => port == *one,
-                    Operand::InSet(name) => self.in_set(name, |elements| match elements {
-                        Elements::Ports(all) => Some(all.contains(&port)),
-                        _ => None,
-                    })?,
-                }
-            }
-            Match::DestinationAddress { op, prefix_len, value } => {
-                let network = network(self.packet.destination.ip(), *prefix_len);
-                let equal = match value {
-                    Operand::One(one) => network == *one,
-                    Operand::InSet(name) => {
-                        self.in_set(name, |elements| match (elements, network) {
-                            (Elements::Ipv4(all), IpAddr::V4(network)) => {
-                                Some(all.contains(&network))
-                            }
-                            (Elements::Ipv6(all), IpAddr::V6(network)) => {
-                                Some(all.contains(&network))
-                            }
-                            _ => None,
-                        })?
-                    }
-                };
-                op.accepts(equal)
-            }
-            Match::SocketUid { op, value } => {
-                // Without a socket the kernel breaks off: neither == nor !=.
-                let Some(uid) = self.packet.uid else { return Ok(false) };
-                let equal = match value {
-                    Operand::One(one) => uid == *one,
-                    Operand::InSet(name) => self.in_set(name, |elements| match elements {
-                        Elements::Uids(all) => Some(all.contains(&uid)),
-                        _ => None,
-                    })?,
-                };
-                op.accepts(equal)
-            }
-            Match::InputInterface(pattern) => is_meant(pattern, self.packet.in_interface),
-            Match::OutputInterface(pattern) => is_meant(pattern, self.packet.out_interface),
-        })
-    }
-
-    fn in_set(
-        &self,
-        name: &Name,
-        holds: impl FnOnce(&Elements) -> Option<bool>,
-    ) -> Result<bool, NoSuchSet> {
-        let elements = self.table.set(name).map(|set| &set.elements);
-        elements.and_then(holds).ok_or_else(|| NoSuchSet(name.clone()))
-    }
-}
-
-/// A set that is missing, or of another type.
-struct NoSuchSet(Name);
-
-impl Op {
-    fn accepts(self, equal: bool) -> bool {
-        match self {
-            Op::Eq => equal,
-            Op::Ne => !equal,
-        }
-    }
-}
-
-/// The kernel compares with the empty name where there is no interface.
-fn is_meant(pattern: &InterfacePattern, interface: Option<&str>) -> bool {
-    pattern.matches(interface.unwrap_or_default())
-}
-
-/// The first bits of an address, the others zero.
-fn network(address: IpAddr, prefix_len: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            IpAddr::V4((u32::from(address) & prefix_mask(prefix_len, 32) as u32).into())
-        }
-        IpAddr::V6(address) => {
-            IpAddr::V6((u128::from(address) & prefix_mask(prefix_len, 128)).into())
-        }
     }
 }
