@@ -50,23 +50,21 @@ pub fn value(text: &str) -> String {
     message(text, VALUE_MAX)
 }
 
-/// A message of one line: unprintable characters escaped, cut after about
-/// `most` characters. The characters of an escape count one by one.
+/// A message of one line: unprintable characters escaped, cut after `most`
+/// characters. The characters of an escape count one by one, and none is cut.
 pub fn message(text: &str, most: usize) -> String {
     let mut out = String::new();
     let mut length = 0;
     for c in text.chars() {
-        if length >= most {
+        let escaped = is_unprintable(c).then(|| c.escape_default());
+        length += escaped.as_ref().map_or(1, ExactSizeIterator::len);
+        if length > most {
             out.push('…');
             break;
         }
-        if is_unprintable(c) {
-            let escaped = c.escape_default();
-            length += escaped.len();
-            out.extend(escaped);
-        } else {
-            length += 1;
-            out.push(c);
+        match escaped {
+            Some(escaped) => out.extend(escaped),
+            None => out.push(c),
         }
     }
     out
@@ -162,6 +160,9 @@ fn push_utf16(out: &mut String, c: char) {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -205,8 +206,8 @@ mod tests {
     #[test]
     fn every_length_is_bounded() {
         for long in ["x".repeat(100_000), "\u{202e}".repeat(100_000), "x ".repeat(100_000)] {
-            assert!(value(&long).chars().count() < VALUE_MAX + 16);
-            assert!(message(&long, 200).chars().count() < 216);
+            assert!(value(&long).chars().count() <= VALUE_MAX + 1);
+            assert!(message(&long, 200).chars().count() <= 201);
             assert!(log_value(&long).len() <= 6 * (LOG_VALUE_MAX + 1) + 2);
             assert!(label(&long).chars().count() <= LABEL_MAX);
         }

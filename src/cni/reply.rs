@@ -220,3 +220,6 @@ fn of_nft(error: &NftError) -> &'static str {
 fn to_json(reply: &impl serde::Serialize) -> String {
     serde_json::to_string(reply).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

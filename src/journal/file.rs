@@ -4,14 +4,17 @@
 //!
 //! I/O: makes and renames the log file.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, statat,
+};
 use rustix::io::Errno;
 
 /// A log file of this size (in bytes) becomes `FILE.1` at the next call.
@@ -28,10 +31,18 @@ pub(super) enum FileError {
         /// Why not.
         source: io::Error,
     },
+    /// A directory on its way cannot be opened or made.
+    #[error("cannot make directory {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// It may be something else than a log of ours.
     #[error("{} {problem}", path.display())]
     NotOurs {
-        /// The path as given.
+        /// The path as given, or the part of it that is at fault.
         path: PathBuf,
         /// What it is.
         problem: &'static str,
@@ -51,7 +62,7 @@ pub(super) fn open(path: &Path) -> Result<File, FileError> {
 
 fn open_checked(path: &Path) -> Result<File, FileError> {
     let failed = |source| FileError::Open { path: path.to_owned(), source };
-    let file = open_or_make(path).map_err(failed)?;
+    let file = open_or_make(path)?;
     let metadata = file.metadata().map_err(failed)?;
     let problem = problem(&file, &metadata).map_err(failed)?;
     if let Some(problem) = problem {
@@ -63,26 +74,63 @@ fn open_checked(path: &Path) -> Result<File, FileError> {
     Ok(file)
 }
 
-/// Whoever could make a link on the way would choose the file.
-fn open_or_make(path: &Path) -> io::Result<File> {
+/// Whoever could make a link on the way would choose the file, and so no link
+/// is followed.
+fn open_or_make(path: &Path) -> Result<File, FileError> {
     let flags = OFlags::RDWR
         | OFlags::APPEND
         | OFlags::CREATE
         | OFlags::NONBLOCK
         | OFlags::NOCTTY
         | OFlags::CLOEXEC;
-    let open = || {
-        openat2(CWD, path, flags, Mode::RUSR | Mode::WUSR, ResolveFlags::NO_SYMLINKS)
-            .map(File::from)
-    };
-    Ok(match (open(), path.parent()) {
-        (Err(Errno::NOENT), Some(directory)) => {
-            use std::os::unix::fs::DirBuilderExt as _;
-            std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
-            open()?
+    let open = || openat2(CWD, path, flags, Mode::RUSR | Mode::WUSR, ResolveFlags::NO_SYMLINKS);
+    let opened = match (open(), path.parent()) {
+        // With a link on the way nothing is missing before it, and it is named.
+        (Err(Errno::NOENT | Errno::LOOP), Some(directory)) => {
+            make_directory(directory)?;
+            open()
         }
-        (opened, _) => opened?,
+        (opened, _) => opened,
+    };
+    opened.map(File::from).map_err(|errno| match errno {
+        Errno::LOOP => FileError::NotOurs { path: path.to_owned(), problem: A_LINK },
+        _ => FileError::Open { path: path.to_owned(), source: errno.into() },
     })
+}
+
+/// What is wrong with a symbolic link.
+const A_LINK: &str = "is a symbolic link";
+
+/// Makes the directories that are missing, each below the one that was opened
+/// before: a path could be led elsewhere by a link that is planted meanwhile.
+fn make_directory(directory: &Path) -> Result<(), FileError> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = |of: BorrowedFd<'_>, name: &OsStr| openat(of, name, flags, Mode::empty());
+    let mut path = PathBuf::new();
+    let mut parent: Option<OwnedFd> = None;
+    for component in directory.components() {
+        path.push(component);
+        let of = parent.as_ref().map_or(CWD, AsFd::as_fd);
+        let name = component.as_os_str();
+        let opened = match (open(of, name), component) {
+            (Err(Errno::NOENT), Component::Normal(_)) => {
+                match mkdirat(of, name, Mode::from_raw_mode(0o755)) {
+                    // Perhaps another call was faster.
+                    Ok(()) | Err(Errno::EXIST) => open(of, name),
+                    Err(errno) => Err(errno),
+                }
+            }
+            (opened, _) => opened,
+        };
+        let failed = |errno: Errno| match statat(of, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) if FileType::from_raw_mode(found.st_mode) == FileType::Symlink => {
+                FileError::NotOurs { path: path.clone(), problem: A_LINK }
+            }
+            _ => FileError::Directory { path: path.clone(), source: errno.into() },
+        };
+        parent = Some(opened.map_err(failed)?);
+    }
+    Ok(())
 }
 
 /// What shows that this is something else than a log of ours.
@@ -127,7 +175,7 @@ fn rotate(path: &Path, file: File) {
 
 #[cfg(test)]
 mod tests {
-    use super::is_line_of_ours;
+    use super::{File, FileError, is_line_of_ours, make_directory};
 
     #[test]
     fn a_log_of_ours_is_recognised_by_its_first_line() {
@@ -142,5 +190,25 @@ mod tests {
         {
             assert!(!is_line_of_ours(other.as_bytes()), "{other}");
         }
+    }
+
+    #[test]
+    fn directories_are_made_and_none_below_a_link() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = |name: &str| dir.path().join(name);
+        for made in ["a/b/c", "a/b/c", "a/./d", "a/../e"] {
+            make_directory(&path(made)).expect(made);
+            assert!(path(made).is_dir(), "{made}");
+        }
+        std::os::unix::fs::symlink("a", path("link")).expect("linked");
+        for (refused, named) in [("link/x", "link"), ("e/../link", "link")] {
+            let error = make_directory(&path(refused)).expect_err(refused);
+            assert!(matches!(error, FileError::NotOurs { .. }), "{error:?}");
+            assert!(error.to_string().ends_with(&format!("{named} is a symbolic link")), "{error}");
+        }
+        assert!(!path("a/x").exists());
+        File::create(path("file")).expect("written");
+        let error = make_directory(&path("file/x")).expect_err("no directory");
+        assert!(matches!(error, FileError::Directory { .. }), "{error:?}");
     }
 }

@@ -1,28 +1,35 @@
 //! What the plugin does as root: which system calls, and what it writes.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use osm_cni::journal::ROTATE_AT;
 use serde_json::json;
 
 use super::Pod;
 use crate::support::plugin::{Call, annotated, conf};
-use crate::support::strace;
+use crate::support::strace::{self, Trace};
 
 /// Calls that only other builds make: those of the dynamic loader, and the check
 /// of descriptors in debug builds (`fcntl`).
-const OTHER_BUILDS: [&str; 5] = ["access", "close_range", "fcntl", "pread64", "readlink"];
+const OTHER_BUILDS: [&str; 3] = ["access", "close_range", "fcntl"];
 
 /// Depends on the allocator.
 const NOW_AND_THEN: [&str; 2] = ["mmap", "munmap"];
+
+/// The golden: the system calls of an ADD, and those that only other paths make.
+fn known() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
+    let text = include_str!("../golden/syscalls.txt");
+    let (add, others) = text.split_once("\n\n").expect("an empty line between the two");
+    let names = |text: &'static str| text.lines().filter(|line| !line.starts_with('#')).collect();
+    (names(add), names(others))
+}
 
 #[test]
 fn the_system_calls_of_an_add_are_known() {
     let mut pod = Pod::new();
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let known: BTreeSet<&str> = include_str!("../golden/syscalls.txt")
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .collect();
+    let (known, _) = known();
     let volumes = dir.path().join("kubelet/pods/uid-web-1/volumes/kubernetes.io~configmap");
     std::fs::create_dir_all(volumes.join("envoy-bootstrap-config-volume")).expect("made");
     pod.conf["kubeletDir"] = json!(dir.path().join("kubelet"));
@@ -45,6 +52,94 @@ fn the_system_calls_of_an_add_are_known() {
             .collect();
         assert!(less.is_empty(), "an ADD no longer makes these system calls: {less:?}");
     }
+}
+
+/// Every path of a call, with its name. A call may fail on its path.
+fn paths() -> Vec<(String, Trace)> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| dir.path().join(name);
+    let mut pod = Pod::new();
+    pod.conf["cniVersion"] = json!("1.1.0");
+    pod.conf["logLevel"] = json!("trace");
+    let mut traces = Vec::new();
+    let mut walk = |name: &str, call: &Call| {
+        traces.push((name.to_owned(), strace::trace(call).1));
+    };
+    let logged = |verb: &str, log: &Path| {
+        let mut conf = pod.conf.clone();
+        conf["logFile"] = json!(log);
+        Call::new(verb, &conf).netns(&pod.netns.path())
+    };
+
+    walk("a missing log directory", &logged("ADD", &path("a/b/osm-cni.log")));
+    for verb in ["ADD", "CHECK", "GC", "STATUS", "VERSION", "DEL", "DEL", "CHECK", "UPDATE"] {
+        walk(verb, &logged(verb, &path("osm-cni.log")));
+    }
+    pod.touch();
+    walk("an ADD beside other rules", &pod.call("ADD"));
+    walk("an ADD over another's rules", &pod.earlier());
+    walk("a DEL of a pod that lives on", &pod.call("DEL").env("CNI_IFNAME", "net1"));
+
+    let line = "2026-01-02T03:04:05Z [WARN] unknown field x is ignored\n";
+    let large = line.repeat((ROTATE_AT as usize).div_ceil(line.len()));
+    std::fs::write(path("large.log"), large).expect("written");
+    walk("a log that is rotated and tightened", &logged("ADD", &path("large.log")));
+    std::os::unix::fs::symlink("a", path("link")).expect("linked");
+    walk("a log behind a link", &logged("ADD", &path("link/osm-cni.log")));
+    walk("a log that is a link", &logged("ADD", &path("link")));
+    walk("a log that cannot be made", &logged("ADD", Path::new("/proc/none/osm-cni.log")));
+    walk("a full disk", &logged("ADD", Path::new("/dev/full")));
+
+    let mut long = pod.conf.clone();
+    let ranges: Vec<_> =
+        (0..10_000).map(|n| format!("{}.{}.1.1/32", 1 + n / 250, n % 250)).collect();
+    let ports: Vec<_> = (0..10_000).map(|n| 2 * n + 1).collect();
+    long["ipv6"] = json!("redirect");
+    long["traffic"]["outboundIPRangeExclusionList"] = json!(ranges);
+    long["traffic"]["outboundPortExclusionList"] = json!(ports);
+    for verb in ["ADD", "CHECK", "DEL"] {
+        walk("10,000 ranges", &Call::new(verb, &long).netns(&pod.netns.path()));
+    }
+
+    for netns in
+        ["", "/", "/dev/null", "/run/netns/osmt-none", "/proc/self/ns/net", "/proc/self/ns/uts"]
+    {
+        for verb in ["ADD", "CHECK", "DEL"] {
+            walk(&format!("{verb} in {netns:?}"), &pod.call(verb).env("CNI_NETNS", netns));
+        }
+    }
+    walk("no environment", &pod.call("ADD").without("CNI_IFNAME").without("CNI_NETNS"));
+    walk("no input", &pod.call("ADD").stdin(""));
+    walk("too much input", &pod.call("ADD").stdin(vec![b' '; (16 << 20) + 1]));
+    let mut wrong = pod.conf.clone();
+    wrong["traffic"]["outboundPortExclusionList"] = json!([70_000]);
+    walk("wrong settings", &Call::new("ADD", &wrong).netns(&pod.netns.path()));
+    let mut elsewhere = pod.conf.clone();
+    elsewhere["kubeletDir"] = json!(path("none"));
+    walk("no kubelet", &Call::new("ADD", &elsewhere).netns(&pod.netns.path()));
+    traces
+}
+
+/// A seccomp profile made of the list must be enough for every path, and no call
+/// may stand in it that none makes.
+#[test]
+fn the_system_calls_of_all_paths_are_known() {
+    let (add, others) = known();
+    let both: Vec<_> = add.intersection(&others).collect();
+    assert!(both.is_empty(), "listed twice: {both:?}");
+    let paths = paths();
+    for (path, trace) in &paths {
+        let more: Vec<_> = trace
+            .names()
+            .into_iter()
+            .filter(|name| !add.contains(name) && !others.contains(name))
+            .filter(|name| !OTHER_BUILDS.contains(name))
+            .collect();
+        assert!(more.is_empty(), "{path}: the golden does not have {more:?}");
+    }
+    let made: BTreeSet<_> = paths.iter().flat_map(|(_, trace)| trace.names()).collect();
+    let less: Vec<_> = others.iter().filter(|name| !made.contains(*name)).collect();
+    assert!(less.is_empty(), "no path makes these system calls: {less:?}");
 }
 
 /// One of each: nothing else is opened, entered or run.

@@ -6,10 +6,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use nix::libc;
 use serde_json::json;
 
 use super::{Pod, RULES};
 use crate::support::program::under_test;
+use crate::support::stepped::Stepped;
 use crate::support::{host, strace};
 
 /// A file system of one page, or one that cannot be written; gone when dropped.
@@ -80,6 +82,27 @@ fn a_missing_log_directory_is_made_and_the_log_is_the_owners_alone() {
     add_with_log(&log);
     let mode = std::fs::metadata(&log).expect("the log").permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
+}
+
+/// Somebody plants a link where the log's directory is missing, after it was
+/// found missing: the directory below it is not made where the link leads.
+#[test]
+fn no_directory_of_the_log_is_made_behind_a_planted_link() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (on_the_way, elsewhere) = (dir.path().join("logs"), dir.path().join("elsewhere"));
+    host::make_dirs(&elsewhere);
+    let mut pod = Pod::new();
+    pod.conf["logFile"] = json!(on_the_way.join("osm-cni/osm-cni.log"));
+    let mut add = Stepped::start(&pod.call("ADD"));
+    while add.step().expect("the log is opened").number != libc::SYS_openat2 {}
+    add.step().expect("the directory is made");
+    std::os::unix::fs::symlink(&elsewhere, &on_the_way).expect("planted");
+    let answer = add.release();
+    answer.ok();
+    assert_eq!(pod.rules(), RULES);
+    assert_eq!(host::names_in(&elsewhere), [""; 0], "a directory was made behind the link");
+    let named = format!("{} is a symbolic link", on_the_way.display());
+    assert!(answer.stderr.contains(&named), "{answer:?}");
 }
 
 /// The plugin's own command line, run by a shell that first does `how`.
