@@ -32,6 +32,18 @@ const SUPPORTED: [Version; 5] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version([u64; 3]);
 
+/// The version that a list has, as two generations of runtimes read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Versions {
+    /// With CNI 1.1: the highest of `cniVersion` and `cniVersions` that it knows.
+    newest: Version,
+    /// Before CNI 1.1, which does not know `cniVersions`.
+    before_1_1: Version,
+    /// The `cniVersion` with which the older ones can call our entry, and with
+    /// which the newer ones use the same version as without it.
+    remedy: Version,
+}
+
 /// What runtimes do with a configuration that cannot be chained into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Runtimes {
@@ -68,7 +80,7 @@ pub(super) struct Plugin {
 pub struct Network {
     pub(super) text: String,
     name: String,
-    version: Version,
+    versions: Versions,
     pub(super) plugins: Vec<Plugin>,
     /// Whether the plugins lie in the folder of the network's name.
     in_folder: bool,
@@ -94,9 +106,10 @@ impl Network {
     pub(crate) fn of_list(text: String, folder: &[String]) -> Result<Self, Broken> {
         let fields = fields(&text)?;
         let name = name(&fields)?;
-        let version = version(&fields)?;
+        let versions = versions(&fields)?;
+        flags(&fields)?;
         let Some(raw) = fields.get("plugins") else {
-            if folder.is_empty() || only_inline(&fields)? {
+            if folder.is_empty() || is_true(&fields, "loadOnlyInlinedPlugins") {
                 return Err(Broken::refused("has no list of plugins"));
             }
             let text = splice::with_plugins(&text, folder);
@@ -113,7 +126,7 @@ impl Network {
             .enumerate()
             .map(|(index, plugin)| plugin_of(&text, index, plugin))
             .collect::<Result<_, _>>()?;
-        Ok(Self { name, version, plugins, in_folder: false, text })
+        Ok(Self { name, versions, plugins, in_folder: false, text })
     }
 
     /// The network's name.
@@ -129,18 +142,34 @@ impl Network {
     }
 
     pub(crate) fn version(&self) -> Version {
-        self.version
+        self.versions.newest
     }
 
     /// Whether the plugin answers calls of this list's version.
     #[must_use]
     pub fn is_supported(&self) -> bool {
-        SUPPORTED.contains(&self.version)
+        SUPPORTED.contains(&self.version())
+    }
+
+    /// Whether the plugin answers the calls of a runtime before CNI 1.1, too.
+    pub(crate) fn is_supported_before_1_1(&self) -> bool {
+        SUPPORTED.contains(&self.versions.before_1_1)
+    }
+
+    /// The text of our own list: a copy of this one with our entry. A runtime
+    /// before CNI 1.1 that finds no `cniVersion` would call our entry without a
+    /// version, and every pod of the node would fail.
+    pub(crate) fn own_list(&self, entry: &Map<String, Value>) -> String {
+        let text = self.with_entry(entry);
+        match self.is_supported_before_1_1() {
+            true => text,
+            false => splice::with_version(&text, &self.versions.remedy.to_string()),
+        }
     }
 
     /// Whether the list is older than the first version with chained results.
     pub(crate) fn is_too_old(&self) -> bool {
-        self.version < SUPPORTED[0]
+        self.version() < SUPPORTED[0]
     }
 
     /// Whether no plugin but loopback (and ours) is in the list.
@@ -243,6 +272,9 @@ impl fmt::Display for Runtimes {
 }
 
 impl Version {
+    /// That of a list that names none.
+    const NONE: Self = Version([0, 1, 0]);
+
     /// As libcni reads it: one to three numbers.
     fn parse(text: &str) -> Option<Self> {
         let mut version = [0; 3];
@@ -303,39 +335,64 @@ fn name(fields: &Fields<'_>) -> Result<String, Broken> {
     }
 }
 
-/// The version that a runtime with CNI 1.1 uses: the highest of `cniVersion`
-/// and `cniVersions` that it knows. Without any it is 0.1.0.
-fn version(fields: &Fields<'_>) -> Result<Version, Broken> {
+/// Without any version it is 0.1.0. `null` is none of a list's versions.
+fn versions(fields: &Fields<'_>) -> Result<Versions, Broken> {
     let listed: Vec<String> = match fields.get("cniVersions") {
         None => Vec::new(),
         Some(raw) => serde_json::from_str(raw.get())
             .map_err(|_| Broken::new("its cniVersions are not a list", Runtimes::Depends))?,
     };
-    let single = text_field(fields, "cniVersion")?.filter(|text| !text.is_empty());
-    let mut versions = Vec::new();
-    for (texts, field, runtimes) in [
-        (single.as_slice(), "cniVersion", Runtimes::Take),
-        (listed.as_slice(), "cniVersions", Runtimes::Depends),
-    ] {
-        for text in texts {
-            let version = Version::parse(text).ok_or_else(|| {
-                let text = sanitize::value(text);
-                Broken::new(format!("{field} {text} is not a version"), runtimes)
-            })?;
-            versions.push(version);
-        }
+    if fields.get("cniVersion").is_some_and(|raw| raw.get() == "null") {
+        return Err(Broken::refused("cniVersion is null, which is not a string"));
     }
-    let newest = SUPPORTED[SUPPORTED.len() - 1];
-    let known = versions.iter().filter(|version| **version <= newest).max();
-    let any = known.or_else(|| versions.iter().min());
-    Ok(any.copied().unwrap_or(Version([0, 1, 0])))
+    let single = text_field(fields, "cniVersion")?;
+    let parse = |text: &str, field: &str, runtimes| match text {
+        "" => Ok(Version::NONE),
+        _ => Version::parse(text).ok_or_else(|| {
+            let text = sanitize::value(text);
+            Broken::new(format!("{field} {text} is not a version"), runtimes)
+        }),
+    };
+    let is_listed = fields.contains_key("cniVersions");
+    let depends = if is_listed { Runtimes::Depends } else { Runtimes::Take };
+    let before_1_1 = parse(single.as_deref().unwrap_or_default(), "cniVersion", depends)?;
+    let mut all = vec![before_1_1];
+    for text in &listed {
+        all.push(parse(text, "cniVersions", Runtimes::Depends)?);
+    }
+    let [.., before_newest, newest] = SUPPORTED;
+    let known = all.iter().filter(|version| **version <= newest).max();
+    let is_remedy = |version: &&Version| SUPPORTED.contains(version) && **version < newest;
+    Ok(Versions {
+        newest: known.copied().unwrap_or(before_1_1),
+        before_1_1,
+        remedy: all.iter().filter(is_remedy).max().copied().unwrap_or(before_newest),
+    })
 }
 
-fn only_inline(fields: &Fields<'_>) -> Result<bool, Broken> {
-    let Some(raw) = fields.get("loadOnlyInlinedPlugins") else { return Ok(false) };
-    serde_json::from_str(raw.get()).map_err(|_| {
-        Broken::new("loadOnlyInlinedPlugins is neither true nor false", Runtimes::Depends)
-    })
+/// Whether a flag is true. Since CNI 1.1 it may be a string.
+fn is_true(fields: &Fields<'_>, name: &str) -> bool {
+    let raw = fields.get(name).map(|raw| raw.get().to_ascii_lowercase());
+    raw.is_some_and(|raw| matches!(raw.as_str(), "true" | "\"true\""))
+}
+
+/// The flags of a list, whose types runtimes check.
+fn flags(fields: &Fields<'_>) -> Result<(), Broken> {
+    // The others are of CNI 1.1, and older runtimes ignore them.
+    for (name, is_old) in
+        [("disableCheck", true), ("disableGC", false), ("loadOnlyInlinedPlugins", false)]
+    {
+        let Some(raw) = fields.get(name) else { continue };
+        let runtimes = match raw.get().to_ascii_lowercase().as_str() {
+            "true" | "false" => continue,
+            "\"true\"" | "\"false\"" if !is_old => continue,
+            "\"true\"" | "\"false\"" => Runtimes::Depends,
+            _ if is_old => Runtimes::Refuse,
+            _ => Runtimes::Depends,
+        };
+        return Err(Broken::new(format!("{name} is neither true nor false"), runtimes));
+    }
+    Ok(())
 }
 
 /// What Go reads of a plugin before it is called: a wrong type is an error.

@@ -41,6 +41,10 @@ pub(crate) enum Obstacle {
     )]
     Folder { primary: FileName },
     #[error(
+        "{primary} has cniVersions, but no cniVersion of 0.3.0 or newer: a runtime before CNI 1.1 would call our entry without a version, and every pod of the node would fail: use --mode own, whose list has one, or add one to {primary}"
+    )]
+    Unversioned { primary: FileName },
+    #[error(
         "{primary}: cniVersion {version} is not supported by osm-cni (0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0), so each pod would fail: use a newer osm-cni"
     )]
     Version { primary: FileName, version: String },

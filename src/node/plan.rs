@@ -89,7 +89,7 @@ fn own(
     if primary < conf_name {
         return Err(Obstacle::Order { primary, conf_name });
     }
-    let text = network.with_entry(target.entry);
+    let text = network.own_list(target.entry);
     let mut steps = Vec::new();
     let current = snapshot.get(&conf_name);
     // A runtime runs what this file says as root, so group and others must not
@@ -117,6 +117,9 @@ fn insert(
     let primary = file.name.clone();
     if network.is_in_folder() {
         return Err(Obstacle::Folder { primary });
+    }
+    if !network.is_supported_before_1_1() {
+        return Err(Obstacle::Unversioned { primary });
     }
     let name = primary.list();
     let mode = file.mode & 0o777;

@@ -5,8 +5,10 @@
 //! stay as they are. So no list is printed anew. Our entry is put behind the
 //! last plugin's text.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::conflist::Network;
@@ -90,6 +92,24 @@ pub(super) fn with_plugins(text: &str, plugins: &[String]) -> String {
     format!(
         "{head}{comma}\n  \"loadOnlyInlinedPlugins\": true,\n  \"plugins\": [\n    {plugins}\n  ]\n}}\n"
     )
+}
+
+/// A JSON object's text with this `cniVersion`, in place of one that it has, or at
+/// its beginning.
+pub(super) fn with_version(text: &str, version: &str) -> String {
+    let version = Value::from(version);
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
+    let mut edited = text.to_owned();
+    if let Some(old) = fields.get("cniVersion").map(|raw| raw.get()) {
+        // A borrowed raw value is a slice of the text that it was read from.
+        let start = old.as_ptr() as usize - text.as_ptr() as usize;
+        edited.replace_range(start..start + old.len(), &version.to_string());
+    } else if let Some(begin) = text.find('{') {
+        let rest = &text[begin + 1..];
+        let whitespace = &rest[..rest.len() - rest.trim_start().len()];
+        edited.insert_str(begin + 1, &format!("{whitespace}\"cniVersion\": {version},"));
+    }
+    edited
 }
 
 /// The first number that no floating-point number can hold, for which Go

@@ -3,10 +3,12 @@
 
 use serde_json::json;
 
-use super::{Rig, Setup, way};
+use super::{CONFLIST, Rig, Setup, way};
 use crate::support::containerd::Version;
+use crate::support::host;
 use crate::support::namespace::tables;
 use crate::support::pod::{ContainerSpec, PodSpec, kubelet_dirs};
+use crate::support::program::under_test;
 
 const VOLUME: &str = "envoy-bootstrap-config-volume";
 
@@ -131,6 +133,52 @@ fn containerd_2_serves_pods_at_1_0_0() {
 #[test]
 fn containerd_2_serves_pods_at_1_1_0() {
     pods_are_served(Version::Newest, "1.1.0");
+}
+
+/// The primary has `cniVersions` (CNI 1.1) and no `cniVersion`, and the installer
+/// chains into it.
+fn pods_are_served_behind_cni_versions(containerd: Version, versions: &[&str]) {
+    let rig = Rig::with(Setup { containerd, plugin: false, ..Setup::default() });
+    let mut list = rig.conflist();
+    list.as_object_mut().expect("an object").remove("cniVersion");
+    list["cniVersions"] = json!(versions);
+    rig.node.configure(CONFLIST, &list);
+    let settings = json!({"kubeletDir": rig.kubelet(), "logFile": rig.log_file()});
+    let config = rig.node.dir().path().join("settings.json");
+    host::write(&config, settings.to_string());
+    let mut install = host::command(under_test());
+    install.args(["install", "--once", "--config"]).arg(&config);
+    install.arg("--bin-dir").arg(rig.node.dir().dir("bin"));
+    install.arg("--conf-dir").arg(rig.node.conf_dir());
+    let output = install.output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    rig.node.wait_until("our entry is in force", || {
+        let answer = rig.node.network_ready()?;
+        let config = answer.info.get("cniconfig").cloned().unwrap_or_default();
+        if config.contains("osm-cni") { Ok(()) } else { Err(config) }
+    });
+    kubelet_dirs(&rig.kubelet(), "uid-injected", &["token", VOLUME]);
+    kubelet_dirs(&rig.kubelet(), "uid-plain", &["token"]);
+    let injected = rig.run_redirected(&PodSpec::new("injected"));
+    let plain = PodSpec::new("plain").run(&rig.node);
+    assert_eq!(tables(&plain.netns()), "");
+    for pod in [injected, plain] {
+        pod.stop().and_then(|()| pod.remove()).expect("a pod that can be removed");
+    }
+}
+
+#[test]
+fn containerd_1_6_serves_pods_behind_cni_versions() {
+    for versions in [&["0.4.0", "1.0.0"][..], &["1.1.0"]] {
+        pods_are_served_behind_cni_versions(Version::Installed, versions);
+    }
+}
+
+#[test]
+fn containerd_2_serves_pods_behind_cni_versions() {
+    for versions in [&["0.4.0", "1.0.0"][..], &["1.0.0", "1.1.0"]] {
+        pods_are_served_behind_cni_versions(Version::Newest, versions);
+    }
 }
 
 /// containerd calls STATUS in each of its own Status calls. Wrong settings must

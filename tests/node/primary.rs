@@ -84,6 +84,11 @@ fn versions_and_folders_of_cni_1_1_are_understood() {
     node.install(&[]);
     node.check(&[]).expect("in place");
     assert_eq!(node.plugins(), ["bridge", "osm-cni"]);
+    // A runtime before CNI 1.1 reads this field alone.
+    let list: Value = serde_json::from_str(&node.read(OWN).expect("our list")).expect("JSON");
+    assert_eq!(list["cniVersion"], "1.0.0");
+    node.uninstall(&[]);
+    refused(&node, &["--mode", "insert"], &[NAME, "cniVersions", "--mode own"]);
 
     let node = Node::with(&[(NAME, r#"{"cniVersion": "1.1.0", "name": "pods"}"#)]);
     refused(&node, &[], &[NAME]);

@@ -27,6 +27,15 @@ fn what_go_refuses_is_refused_and_what_it_takes_is_said() {
         (Kind::List, r#"{"name": "n", "plugins": [{"type": "a", "ipam": 5}]}"#, Refuse),
         (Kind::List, r#"{"name": "n", "cniVersion": 1, "plugins": [{"type": "a"}]}"#, Refuse),
         (Kind::List, r#"{"name": "n", "cniVersion": "x", "plugins": [{"type": "a"}]}"#, Take),
+        (Kind::List, r#"{"name": "n", "cniVersion": null, "plugins": [{"type": "a"}]}"#, Refuse),
+        (Kind::List, r#"{"name": "n", "cniVersions": null, "plugins": [{"type": "a"}]}"#, Depends),
+        (Kind::List, r#"{"name": "n", "disableCheck": 1, "plugins": [{"type": "a"}]}"#, Refuse),
+        (
+            Kind::List,
+            r#"{"name": "n", "disableCheck": "true", "plugins": [{"type": "a"}]}"#,
+            Depends,
+        ),
+        (Kind::List, r#"{"name": "n", "disableGC": "no", "plugins": [{"type": "a"}]}"#, Depends),
         (Kind::Single, r#"{"type": "a"}"#, Nameless),
         (Kind::Single, r#"{"name": "n", "plugins": [{"type": "a"}]}"#, Refuse),
     ];
@@ -52,7 +61,9 @@ fn the_version_is_the_highest_that_is_known() {
         (r#""cniVersion": "0.4.0""#, "0.4.0"),
         (r#""cniVersions": ["0.4.0", "1.0.0"]"#, "1.0.0"),
         (r#""cniVersion": "0.3.1", "cniVersions": ["1.1.0", "2.0.0"]"#, "1.1.0"),
-        (r#""cniVersions": ["2.0.0"]"#, "2.0.0"),
+        (r#""cniVersions": ["2.0.0"]"#, "0.1.0"),
+        (r#""cniVersions": ["", "0.3.1"]"#, "0.3.1"),
+        (r#""cniVersion": "1.7.0", "cniVersions": ["1.0.0"]"#, "1.0.0"),
         (r#""cniVersion": "1.7.0""#, "1.7.0"),
         (r#""cniVersion": """#, "0.1.0"),
         (r#""x": 1"#, "0.1.0"),
@@ -61,6 +72,40 @@ fn the_version_is_the_highest_that_is_known() {
         let text = format!(r#"{{{version}, "name": "n", "plugins": [{{"type": "a"}}]}}"#);
         let network = Network::parse(Kind::List, &text).expect("a network");
         assert_eq!(network.version().to_string(), read, "{version}");
+    }
+}
+
+/// With CNI 1.1 the version is the same as in the primary's list; before, where only
+/// `cniVersion` counts, it is one that the plugin answers.
+#[test]
+fn our_own_list_has_a_version_for_every_runtime() {
+    let table = [
+        (r#""cniVersions": ["0.4.0", "1.0.0"]"#, "1.0.0"),
+        (r#""cniVersions": ["0.4.0", "1.1.0"]"#, "0.4.0"),
+        (r#""cniVersions": ["1.1.0"]"#, "1.0.0"),
+        (r#""cniVersion": "", "cniVersions": ["0.3.1"]"#, "0.3.1"),
+        (r#""cniVersion": "0.2.0", "cniVersions": ["1.0.0"]"#, "1.0.0"),
+        (r#""cniVersion": "1.7.0", "cniVersions": ["1.0.0"]"#, "1.0.0"),
+        (r#""cniVersion": "0.4.0", "cniVersions": ["1.0.0"]"#, "0.4.0"),
+        (r#""cniVersion": "1.1.0""#, "1.1.0"),
+    ];
+    for (versions, expected) in table {
+        for text in [
+            format!(r#"{{{versions}, "name": "n", "plugins": [{{"type": "a"}}]}}"#),
+            format!(
+                "{{\n  \"name\": \"n\",\n  \"plugins\": [{{\"type\": \"a\"}}],\n  {versions}\n}}\n"
+            ),
+        ] {
+            let primary = Network::parse(Kind::List, &text).expect("a network");
+            let own = primary.own_list(&entry());
+            let own = Network::parse(Kind::List, &own).expect("a network");
+            assert!(own.holds(&entry()) && own.is_supported_before_1_1(), "{}", own.text());
+            assert_eq!(own.version(), primary.version(), "{}", own.text());
+            assert_eq!(own.versions.before_1_1.to_string(), expected, "{}", own.text());
+            let keys = own.text().matches(r#""cniVersion":"#).count();
+            assert_eq!(keys, 1, "{}", own.text());
+            assert_eq!(own.own_list(&entry()), own.text());
+        }
     }
 }
 
