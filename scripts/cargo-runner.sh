@@ -11,8 +11,8 @@ esac
 [ "$all" = yes ] && exec "$@"
 
 subjects='cli:: containerd:: contract::attachment contract::journal contract::promises contract::sizes
-    docs::quoted faults:: hostile::appetite kernel:: node::audit node::clocks node::directory node::runtime
-    node::settings node::withdrawal traffic::'
+    docs::quoted faults:: hostile::appetite kernel:: node::audit node::both_meshes node::clocks
+    node::directory node::runtime node::settings node::withdrawal traffic::'
 # shellcheck disable=SC2046,SC2086 # one word each
 set -- "$@" $(printf -- '--skip %s ' $subjects)
 # shellcheck disable=SC2086

@@ -12,7 +12,7 @@ const VOLUME: &str = "envoy-bootstrap-config-volume";
 const CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
 
 /// A node whose settings name its own kubelet's directory.
-fn node_with_kubelet() -> Node {
+pub(super) fn node_with_kubelet() -> Node {
     let node = Node::with(&[(NAME, PRIMARY)]);
     for dir in ["kubelet/pods", "cache"] {
         fs::create_dir_all(node.root.path().join(dir)).expect("a directory");
@@ -24,12 +24,12 @@ fn node_with_kubelet() -> Node {
 }
 
 impl Node {
-    fn cache(&self) -> PathBuf {
+    pub(super) fn cache(&self) -> PathBuf {
         self.root.path().join("cache")
     }
 
     /// What libcni keeps of a pod that was made without the plugin.
-    fn remember(&self, name: &str, netns: &Path, annotations: &Value, volumes: &[&str]) {
+    pub(super) fn remember(&self, name: &str, netns: &Path, annotations: &Value, volumes: &[&str]) {
         kubelet_dirs(&self.root.path().join("kubelet"), &format!("uid-{name}"), volumes);
         let cached = json!({
             "kind": "cniCacheV1",
@@ -51,7 +51,7 @@ impl Node {
     }
 
     /// The output of `audit`, and its exit code.
-    fn audit(&self, args: &[&str]) -> (String, Option<i32>) {
+    pub(super) fn audit(&self, args: &[&str]) -> (String, Option<i32>) {
         let mut command = Command::new(under_test());
         command.arg("audit").arg("--cache-dir").arg(self.cache()).args(args);
         command.arg("--kubelet-dir").arg(self.root.path().join("kubelet"));

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests run programs and play other writers")]
 
 mod audit;
+mod both_meshes;
 mod clocks;
 mod directory;
 mod fights;

@@ -15,8 +15,8 @@ the lists that all were made from. Shown are:
 3. The rules of a list match what the list says, however it was compressed.
 4. `explain` says of every packet where the kernel's rules send it.
 
-It checks itself: without any one rule of the first case, in the kernel or in what
-`explain` follows, there is a difference. WITNESSES gets a packet for each way
+It checks itself: without any one rule of a case that is `checked`, in the kernel or in
+what `explain` follows, there is a difference. WITNESSES gets a packet for each way
 through our rules, and where it ends, for the evaluator to be run with.
 """
 
@@ -30,8 +30,19 @@ import iptables
 import nft
 from packet import DIRECT, RESET, Packet, interfaces
 
-# Rules that another makes redundant, in OSM's own rules too.
-REDUNDANT = ("accept",)
+
+# The lists, whose they are, and the comment of their rules.
+LISTS = [
+    (name, author, f"{words}: {origin}")
+    for name, words in [
+        ("outbound_ports", "outbound ports"),
+        ("inbound_ports", "inbound ports"),
+        ("outbound_ranges", "outbound ranges"),
+        ("included_ranges", "included ranges"),
+        ("uids", "outbound uids"),
+    ]
+    for author, origin in [("mesh", "mesh config"), ("pod", "pod annotation")]
+]
 
 
 class Difference(Exception):
@@ -43,7 +54,7 @@ def main():
     with open(cases, encoding="utf-8") as file:
         cases = [json.loads(line) for line in file]
     found, missed, paths, lists = 0, 0, [], 0
-    for at, case in enumerate(cases):
+    for case in cases:
         try:
             for family in case["families"]:
                 table = Table(case, family)
@@ -52,7 +63,7 @@ def main():
                 table.prove_explained()
                 lists += table.prove_lists()
                 paths += table.paths()
-                if at == 0:
+                if case["checked"]:
                     found += table.check_itself()
                     missed += table.check_explain()
         except Difference as difference:
@@ -87,8 +98,11 @@ class Table:
         """The packets that there are at a hook."""
         packet, limits = self.packet, [self.packet.valid()]
         if hook == "prerouting":
-            # Nothing that arrives has an owner, and OUTPUT saw what is sent inside.
-            limits += [z3.Not(packet.owned), z3.Not(packet.on("lo"))]
+            # Nothing that arrives has an owner. What is sent inside, OUTPUT saw, and nat
+            # chains see a connection once; `reject` has filter chains, which see it again.
+            limits.append(z3.Not(packet.owned))
+            if not self.reject:
+                limits.append(z3.Not(packet.on("lo")))
         elif not packet.ipv6:
             # The one rule that OSM's do not have.
             probe = z3.And(packet.tcp, packet.to_range("127.0.2.1"), packet.port == 15099)
@@ -109,6 +123,8 @@ class Table:
         if self.reject:
             # PodIP's own rule leads to the application, not to the proxy.
             redirected = z3.And(theirs != DIRECT, theirs < RESET)
+            if hook == "prerouting":
+                redirected = z3.And(redirected, z3.Not(self.packet.on("lo")))
             theirs = z3.If(redirected, z3.IntVal(RESET), z3.IntVal(DIRECT))
         model = self.find(*self.world(hook), theirs != ours)
         if model is None:
@@ -123,7 +139,8 @@ class Table:
             if difference:
                 raise Difference(difference)
 
-    def prove_nothing_around_the_proxy(self):
+    def around(self, ours):
+        """A packet of an application that leaves the pod around the proxy."""
         packet, lists, proxy = self.packet, self.case["lists"], self.case["proxy"]
         passes = [
             packet.by(proxy["uid"]),
@@ -136,11 +153,15 @@ class Table:
         ]
         if any(lists[author]["included_ranges"] for author in ("mesh", "pod")):
             passes.append(z3.Not(self.listed("included_ranges")))
-        end = self.ours.ends("output")
         stopped = RESET if self.reject else proxy["outbound_port"]
+        end = ours.ends("output")
         model = self.find(*self.world("output"), packet.tcp, z3.Not(z3.Or(passes)), end != stopped)
-        if model is not None:
-            raise Difference(f"{packet.described(model)} leaves the pod around the proxy")
+        return packet.described(model) if model is not None else None
+
+    def prove_nothing_around_the_proxy(self):
+        packet = self.around(self.ours)
+        if packet:
+            raise Difference(f"{packet} leaves the pod around the proxy")
 
     def explained_otherwise(self, decided, hook):
         """A packet that `explain` sends elsewhere than the kernel's rules do."""
@@ -174,26 +195,20 @@ class Table:
             return z3.Or([packet.to_range(text) for text in items])
         return z3.Or([packet.by(uid) for uid in items])
 
+    def wrong_lists(self, ours):
+        """Lists whose rules match something else, each with a packet."""
+        rules = [rule for chain in ours.chains.values() for rule in chain]
+        for name, author, comment in LISTS:
+            matched = z3.Or([rule.condition for rule in rules if rule.comment == comment])
+            model = self.find(self.packet.valid(), matched != self.listed(name, author))
+            if model is not None:
+                yield f"the rules of {comment} are wrong about {self.packet.described(model)}"
+
     def prove_lists(self):
         """How many lists there were."""
-        count = 0
-        rules = [rule for chain in self.ours.chains.values() for rule in chain]
-        for name, words in [
-            ("outbound_ports", "outbound ports"),
-            ("inbound_ports", "inbound ports"),
-            ("outbound_ranges", "outbound ranges"),
-            ("included_ranges", "included ranges"),
-            ("uids", "outbound uids"),
-        ]:
-            for author, origin in [("mesh", "mesh config"), ("pod", "pod annotation")]:
-                comment = f"{words}: {origin}"
-                matched = z3.Or([rule.condition for rule in rules if rule.comment == comment])
-                model = self.find(self.packet.valid(), matched != self.listed(name, author))
-                if model is not None:
-                    packet = self.packet.described(model)
-                    raise Difference(f"the rules of {comment} are wrong about {packet}")
-                count += bool(self.case["lists"][author][name])
-        return count
+        for wrong in self.wrong_lists(self.ours):
+            raise Difference(wrong)
+        return sum(bool(self.case["lists"][author][name]) for name, author, _ in LISTS)
 
     def paths(self):
         """For each rule that can decide, a packet that it decides about."""
@@ -228,16 +243,24 @@ class Table:
         }
 
     def check_itself(self):
-        """How many rules were left out; each must be missed."""
-        count = 0
+        """How many rules were left out; each must be missed, by each law that it serves."""
+        count, stopping, listed = 0, 0, {comment for _, _, comment in LISTS}
         for chain, rules in self.ours.chains.items():
             for index, rule in enumerate(rules):
-                if rule.verdict in REDUNDANT or rule.comment == "validate":
+                # redundant, in OSM's own rules too: the accept behind a redirect of all, and
+                # a return at a chain's end; and the probe's rule, where all is redirected
+                end = rule.verdict == "return" and index == len(rules) - 1
+                if end or rule.verdict == "accept" or rule.comment == "validate":
                     continue
                 less = self.ours.without(chain, index)
                 if not any(self.difference(less, hook) for hook in ("output", "prerouting")):
                     raise Difference(f"rule {index + 1} of {chain} was left out, and nothing found")
+                if rule.comment in listed and not any(self.wrong_lists(less)):
+                    raise Difference(f"rule {index + 1} of {chain} is in no list")
+                stopping += self.around(less) is not None
                 count += 1
+        if stopping == 0:
+            raise Difference("no rule keeps packets from leaving the pod around the proxy")
         return count
 
     def check_explain(self):

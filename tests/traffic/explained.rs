@@ -29,7 +29,8 @@ pub(super) fn decided_without_a_rule(table: &Table) -> Vec<Value> {
     for (at, chain) in table.chains.iter().enumerate() {
         for (index, rule) in chain.rules.iter().enumerate() {
             let probe = rule.comment.as_deref() == Some(PROBE_COMMENT);
-            if rule.verdict == Verdict::Accept || probe {
+            let end = rule.verdict == Verdict::Return && index + 1 == chain.rules.len();
+            if end || rule.verdict == Verdict::Accept || probe {
                 continue;
             }
             let mut less = table.clone();

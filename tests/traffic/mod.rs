@@ -21,6 +21,7 @@ mod ours;
 mod pod;
 mod proof;
 mod random;
+mod texts;
 mod unmoved;
 
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -4,8 +4,8 @@
 //! `osm-cni explain` decides ([`super::explained`]), and it is run with a packet of
 //! each way through our rules.
 //!
-//! `OSM_CNI_PROOFS` says for how many random configurations, besides the
-//! reference document's.
+//! `OSM_CNI_PROOFS` says for how many random configurations, besides those of
+//! [`hand_picked`].
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use osm_cni::ruleset::{Family, Ruleset};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::configuration::{Configuration, Ipv6, Lists};
+use super::configuration::{Chains, Configuration, Ipv6, Lists};
 use super::differential::install_osm;
 use super::random::Random;
 use super::{Amount, again, document, explained, ours};
@@ -42,12 +42,8 @@ fn no_packet_is_treated_otherwise_than_by_osms_own_rules() {
     });
     let amount = Amount { configurations: proofs, ..Amount::from_environment() };
     println!("seed {}, {proofs} random configurations", amount.seed);
-    let mut cases: Vec<(String, Configuration)> = Vec::new();
-    for (name, _, configuration) in document::examples() {
-        cases.push((format!("the document's example {name}"), configuration));
-    }
-    // its third has exclusions, and nothing that another rule makes redundant
-    cases.rotate_right(1);
+    let mut cases = hand_picked();
+    let checked = cases.len();
     cases.extend(amount.seeds().map(|seed| (again(seed), Random::new(seed).configuration())));
 
     let netns = [TestNetns::new(), TestNetns::new()];
@@ -56,7 +52,7 @@ fn no_packet_is_treated_otherwise_than_by_osms_own_rules() {
     let mut out = std::fs::File::create(&file).expect("a file");
     let mut rulesets: Vec<Ruleset> = Vec::new();
     for (at, (name, configuration)) in cases.iter().enumerate() {
-        writeln!(out, "{}", case(name, configuration, &netns, at == 0)).expect("written");
+        writeln!(out, "{}", case(name, configuration, &netns, at < checked)).expect("written");
         rulesets.push(ours::ruleset(configuration));
     }
     drop(out);
@@ -69,9 +65,49 @@ fn no_packet_is_treated_otherwise_than_by_osms_own_rules() {
     }
 }
 
+/// The reference document's examples, and each ruleset in each mode of IPv6 with
+/// something in every list. None of their rules makes another redundant, so that the
+/// prover can see whether it misses one that is left out.
+fn hand_picked() -> Vec<(String, Configuration)> {
+    let mut all: Vec<_> = document::examples()
+        .into_iter()
+        .map(|(name, _, configuration)| (format!("the document's example {name}"), configuration))
+        .collect();
+    let texts = |all: &[&str]| all.iter().map(|text| (*text).to_owned()).collect();
+    let mesh = Lists {
+        outbound_ports: vec![(6379, 6379), (8000, 8010)],
+        inbound_ports: vec![(9000, 9003)],
+        outbound_ranges: texts(&["1.1.1.1/32", "2.2.2.2/24", "2001:db8::/32"]),
+        interfaces: texts(&["net1"]),
+        uids: vec![1337],
+        ..Lists::default()
+    };
+    let pod = Lists {
+        outbound_ports: vec![(8080, 8080)],
+        inbound_ports: vec![(9090, 9090)],
+        outbound_ranges: texts(&["10.9.0.0/16", "fd09::/16"]),
+        uids: vec![7],
+        ..Lists::default()
+    };
+    let included_ranges = texts(&["10.0.0.0/8", "127.0.0.0/8", "fd00::/8", "::/64"]);
+    let included = Lists { included_ranges, ..Lists::default() };
+    for chains in [Chains::OsmV0, Chains::OsmV1, Chains::Fsm] {
+        let settings = document::settings(mesh.clone(), pod.clone());
+        for ipv6 in [Ipv6::Bypass, Ipv6::Redirect, Ipv6::Reject] {
+            let configuration = Configuration { chains, ipv6, pod_ip: true, ..settings.clone() };
+            all.push((format!("{chains:?} with IPv6 {ipv6:?}"), configuration));
+        }
+        let ipv6 = Ipv6::Redirect;
+        let settings = document::settings(included.clone(), Lists::default());
+        let configuration = Configuration { chains, ipv6, ..settings };
+        all.push((format!("{chains:?} with included ranges"), configuration));
+    }
+    all
+}
+
 /// Both sides' rules of a configuration, as they are in the kernel, and what
-/// `explain` makes of ours. The first case is also explained without each rule.
-fn case(name: &str, of: &Configuration, [theirs, ours]: &[TestNetns; 2], first: bool) -> Value {
+/// `explain` makes of ours. A checked case is also explained without each rule.
+fn case(name: &str, of: &Configuration, [theirs, ours]: &[TestNetns; 2], checked: bool) -> Value {
     install_osm(of, theirs);
     ours::install(of, ours);
     // the rules of the planned pod are those of the live one
@@ -85,7 +121,7 @@ fn case(name: &str, of: &Configuration, [theirs, ours]: &[TestNetns; 2], first: 
             ("iptables-legacy-save", Family::Ip)
         };
         let table = live.table(family).expect("a table");
-        let without = first.then(|| explained::decided_without_a_rule(table));
+        let without = checked.then(|| explained::decided_without_a_rule(table));
         json!({
             "ipv6": ipv6,
             "theirs": theirs.run(&[save, "-t", "nat"], ""),
@@ -100,6 +136,7 @@ fn case(name: &str, of: &Configuration, [theirs, ours]: &[TestNetns; 2], first: 
     }
     json!({
         "name": name,
+        "checked": checked,
         "settings": of.settings(),
         "ipv6": of.settings()["ipv6"],
         "proxy": {"uid": of.proxy.uid, "outbound_port": of.proxy.outbound_port},
