@@ -107,6 +107,17 @@ fn with_several_meshes_a_pod_that_could_be_of_either_is_refused() {
 }
 
 #[test]
+fn a_pod_of_fsm_that_its_node_intercepts_has_no_sidecar_and_is_left_alone() {
+    let mut config = mesh_config("config.flomesh.io/v1alpha3");
+    config["spec"]["traffic"]["interceptionMode"] = json!("NodeLevel");
+    let file = settings(config);
+    let pod = "--no-sidecar --annotation flomesh.io/sidecar-injection=enabled";
+    let run = osm_cni_line(&format!("render -o json --config {} {pod}", argument(file.path())));
+    assert_eq!(run.json()["decision"], "leave");
+    assert_eq!(run.stderr, "", "the field is no warning");
+}
+
+#[test]
 fn pod_ip_without_an_address_says_how_to_give_one() {
     let file = settings(json!({"sidecar": {"localProxyMode": "PodIP"}}));
     for verb in ["render", "explain --direction outbound --dst 10.0.0.7:80"] {
