@@ -17,7 +17,7 @@ programs=$(dirname "$root")/programs
 fresh=$(mktemp -d "$programs.XXXXXX")
 trap 'rm -rf "$fresh"' EXIT
 mkdir -p "$programs"
-for program in nft iptables-nft iptables-nft-save iptables-legacy iptables-legacy-save; do
+for program in nft iptables-nft iptables-nft-restore iptables-nft-save iptables-legacy iptables-legacy-save; do
     found=$(find "$root" -path "*/sbin/$program" -print -quit)
     [ -n "$found" ] || die "the packages below $root hold no $program"
     # iptables chooses its function by the name it is called with.

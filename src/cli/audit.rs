@@ -35,15 +35,16 @@ pub(super) static VERB: Verb = Verb {
     summary: "the pods of this node: which of them go around the mesh?",
     about: "Looks at every pod of this node that has a network of its own: has it a sidecar, was \
             it made with osm-cni, and does its network namespace hold our rules? Such a pod is \
-            redirected, left alone, or goes around the mesh. Exit code 1 if any goes around. \
-            Changes nothing.",
+            redirected (by osm-cni, or by the mesh's own init container), left alone, or goes \
+            around the mesh. Exit code 1 if any goes around. Changes nothing.",
     usage: "[OPTION]...",
     operand: None,
     groups: &[Group { title: "", options: &[KUBELET_DIR, CONF_DIR, CACHE_DIR, HOST_ROOT, OUTPUT] }],
     notes: "To look into network namespaces it needs root on the node. Where it cannot, a pod \
             that was made with osm-cni counts as redirected, and any other with a sidecar as \
-            around the mesh. Pods whose own init container has set the mesh's rules by iptables \
-            are listed as well.",
+            around the mesh, also if the mesh's own init container redirected it. Rules that an \
+            init container set by iptables-legacy cannot be read: such a pod is listed as \
+            around the mesh, with a hint.",
     example: "osm-cni audit --host-root /host -o json",
     run,
 };
@@ -88,7 +89,7 @@ fn print(findings: &[Finding], out: &mut impl Write) -> Result<(), CliError> {
     for finding in findings {
         let pod = format!("{}/{}", finding.namespace, finding.name);
         let (state, pod) = (finding.state.word(), sanitize::message(&pod, 400));
-        writeln!(out, "{state:<16} {pod}: {}", sanitize::message(&finding.reason, 600))?;
+        writeln!(out, "{state:<18} {pod}: {}", sanitize::message(&finding.reason, 600))?;
     }
     Ok(())
 }

@@ -141,6 +141,18 @@ fn outline(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKin
         let text = found_text(rule, found.family);
         return Err(DifferenceKind::ObjectForeign(format!("rule {text}")));
     }
+    reaches(expected, found)
+}
+
+/// Whether iptables' own rules of IPv4 lead to wherever the expected ones do.
+pub(crate) fn is_redirected_by_iptables(expected: &Ruleset, nat: &InstalledTable) -> bool {
+    let table = expected.table(Family::Ip);
+    // Such as the flag dormant.
+    nat.foreign.is_empty() && table.is_some_and(|table| reaches(table, nat).is_ok())
+}
+
+/// Whether the base chains lead to wherever the expected ones do.
+fn reaches(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
     let inbound = reach::expected(expected, HookPoint::Prerouting);
     let mut outbound = reach::expected(expected, HookPoint::Output);
     // osm-v1 also leads some of what the pod sends to the inbound port

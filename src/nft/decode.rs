@@ -32,40 +32,50 @@ pub fn installed(dump: &[u8]) -> Installed {
 }
 
 fn decoded(dump: &[u8]) -> (Installed, bool) {
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::new(TABLE);
     for message in Messages(dump) {
         decoder.add(&message);
     }
     decoder.finish()
 }
 
-/// Our tables, as far as a dump has told them.
-#[derive(Debug, Default)]
-pub(super) struct Decoder(Installed);
+/// The tables of one name, as far as a dump has told them.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    table: &'static str,
+    installed: Installed,
+}
 
 impl Decoder {
-    /// Takes one more message. Returns how many of its objects were ours.
+    /// Reads tables of this name; others are skipped.
+    pub(super) fn new(table: &'static str) -> Self {
+        Decoder { table, installed: Installed::default() }
+    }
+
+    /// Takes one more message. Returns how many of its objects are in the table.
     pub(super) fn add(&mut self, message: &Message<'_>) -> usize {
         let (Some(family), Some(kind)) = (family(message), message.nft_kind()) else { return 0 };
         if kind == NFT_MSG_NEWTABLE {
-            let Some(table) = new_table(family, &message.attributes()) else { return 0 };
-            self.0.tables.retain(|table| table.family != family);
-            self.0.tables.push(table);
+            let table = new_table(family, &message.attributes(), self.table);
+            let Some(table) = table else { return 0 };
+            self.installed.tables.retain(|table| table.family != family);
+            self.installed.tables.push(table);
             return 1;
         }
-        self.table(family).map_or(0, |table| table.add(kind, &message.attributes()))
+        let name = self.table;
+        self.table(family).map_or(0, |table| table.add(kind, &message.attributes(), name))
     }
 
     /// The table of this family, which is still being read.
     pub(super) fn table(&mut self, family: Family) -> Option<&mut InstalledTable> {
-        self.0.tables.iter_mut().find(|table| table.family == family)
+        self.installed.tables.iter_mut().find(|table| table.family == family)
     }
 
     /// The tables, and whether an element came twice. The kernel's hash tables
     /// grow in the background; a dump that meets one doing so repeats some
     /// elements and leaves out as many others.
     pub(super) fn finish(self) -> (Installed, bool) {
-        let Decoder(mut installed) = self;
+        let mut installed = self.installed;
         let mut repeated = false;
         installed.tables.sort_by_key(|table| table.family);
         // once for all messages: a set may have come in thousands
@@ -86,13 +96,13 @@ fn family(message: &Message<'_>) -> Option<Family> {
     families.into_iter().find(|family| message.family() == Some(netlink::protocol(*family)))
 }
 
-/// Whether an object is in a table by our name.
-fn is_ours(object: &Attributes<'_>, table: u16) -> bool {
-    object.find(table).and_then(|table| table.text()) == Some(TABLE)
+/// Whether an object is in a table of this name.
+fn is_in(object: &Attributes<'_>, table: u16, name: &str) -> bool {
+    object.find(table).and_then(|table| table.text()) == Some(name)
 }
 
-fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
-    if !is_ours(table, NFTA_TABLE_NAME) {
+fn new_table(family: Family, table: &Attributes<'_>, name: &str) -> Option<InstalledTable> {
+    if !is_in(table, NFTA_TABLE_NAME, name) {
         return None;
     }
     let userdata = table.find(NFTA_TABLE_USERDATA);
@@ -111,7 +121,7 @@ fn new_table(family: Family, table: &Attributes<'_>) -> Option<InstalledTable> {
 
 impl InstalledTable {
     /// Adds what is in this table, and returns how many objects that are.
-    fn add(&mut self, kind: u32, object: &Attributes<'_>) -> usize {
+    fn add(&mut self, kind: u32, object: &Attributes<'_>, name: &str) -> usize {
         let table = match kind {
             NFT_MSG_NEWCHAIN => NFTA_CHAIN_TABLE,
             NFT_MSG_NEWSET => NFTA_SET_TABLE,
@@ -119,7 +129,7 @@ impl InstalledTable {
             NFT_MSG_NEWRULE => NFTA_RULE_TABLE,
             _ => return 0,
         };
-        if !is_ours(object, table) {
+        if !is_in(object, table, name) {
             return 0;
         }
         match kind {

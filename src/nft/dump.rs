@@ -41,6 +41,9 @@ const BYTES_MAX: usize = 8 << 20;
 /// An object that is expected takes no more bytes than this.
 const OBJECT_BYTES: usize = 1024;
 
+/// Where iptables-nft keeps its rules for address translation.
+const IPTABLES_NAT: &str = "nat";
+
 /// What stands for the objects that were not read.
 const NOT_READ: &str = "remainder (not read: there are more objects than osm-cni ever sets)";
 
@@ -65,7 +68,20 @@ impl NftSocket {
     /// # Errors
     /// [`NftError::Unreadable`], [`NftError::Changing`], [`NftError::Socket`].
     pub fn installed(&mut self) -> Result<Installed, NftError> {
-        self.read(|_| Depth::Everything)
+        self.read(TABLE, |_| Depth::Everything)
+    }
+
+    /// The table `nat` of IPv4 in which iptables-nft keeps its rules. That of
+    /// iptables-legacy is no table of nf_tables.
+    ///
+    /// # Errors
+    /// See [`NftSocket::installed`].
+    pub(crate) fn iptables_nat(&mut self) -> Result<Option<InstalledTable>, NftError> {
+        let found = self.read(IPTABLES_NAT, |found| match found.family {
+            Family::Ip => Depth::Rules,
+            Family::Ip6 => Depth::Comment,
+        })?;
+        Ok(found.tables.into_iter().find(|table| table.family == Family::Ip))
     }
 
     /// The same without the elements of sets, as [`redirection`] compares them.
@@ -75,7 +91,7 @@ impl NftSocket {
     /// # Errors
     /// See [`NftSocket::installed`].
     pub(crate) fn installed_rules(&mut self) -> Result<Installed, NftError> {
-        self.read(|_| Depth::Rules)
+        self.read(TABLE, |_| Depth::Rules)
     }
 
     /// The same, as far as [`check`] compares it with these rules.
@@ -85,7 +101,7 @@ impl NftSocket {
     /// # Errors
     /// See [`NftSocket::installed`].
     pub fn installed_up_to(&mut self, expected: &Ruleset) -> Result<Installed, NftError> {
-        self.read(|found| {
+        self.read(TABLE, |found| {
             let Some(table) = expected.table(found.family) else { return Depth::Comment };
             match (&table.owner, &found.owner) {
                 (None, _) => Depth::Expected(table),
@@ -99,8 +115,10 @@ impl NftSocket {
         })
     }
 
+    /// Reads the tables of this name.
     fn read<'e>(
         &mut self,
+        name: &'static str,
         depth: impl Fn(&InstalledTable) -> Depth<'e>,
     ) -> Result<Installed, NftError> {
         for tried in 0..TRIES {
@@ -108,7 +126,7 @@ impl NftSocket {
             if tried > 0 {
                 thread::sleep(Duration::from_millis(tried.into()));
             }
-            let mut dump = Dump { most: BYTES_MAX, ..Dump::default() };
+            let mut dump = Dump::new(name);
             match self.dump(&mut dump, &depth) {
                 Ok(()) => {
                     let (installed, repeated) = dump.decoder.finish();
@@ -130,7 +148,7 @@ impl NftSocket {
         depth: impl Fn(&InstalledTable) -> Depth<'e>,
     ) -> Result<(), Unanswered> {
         for family in [Family::Ip, Family::Ip6] {
-            let table = (NFT_MSG_GETTABLE, 0, Some(family), &[(NFTA_TABLE_NAME, TABLE)][..]);
+            let table = (NFT_MSG_GETTABLE, 0, Some(family), &[(NFTA_TABLE_NAME, dump.name)][..]);
             let answer = self.ask(DOING, table, |message| {
                 dump.add(&message);
                 ControlFlow::Continue(())
@@ -173,26 +191,27 @@ impl NftSocket {
         let most = |count: fn(&Table) -> usize, otherwise| {
             Some(expected.map_or(otherwise, |table| count(table) + SURPLUS))
         };
+        let name = dump.name;
         // The kernel has no request for the chains of one table.
         let chains = most(|table| table.chains.len(), OBJECTS_MAX);
         self.dump_all(dump, family, (NFT_MSG_GETCHAIN, &[]), chains)?;
         let sets = most(|table| table.sets.len(), OBJECTS_MAX);
-        self.dump_all(dump, family, (NFT_MSG_GETSET, &[(NFTA_SET_TABLE, TABLE)]), sets)?;
+        self.dump_all(dump, family, (NFT_MSG_GETSET, &[(NFTA_SET_TABLE, name)]), sets)?;
         let rules = expected.map(|table| rules(table) + SURPLUS);
-        self.dump_all(dump, family, (NFT_MSG_GETRULE, &[(NFTA_RULE_TABLE, TABLE)]), rules)?;
+        self.dump_all(dump, family, (NFT_MSG_GETRULE, &[(NFTA_RULE_TABLE, name)]), rules)?;
         let table = dump.decoder.table(family).filter(|_| !matches!(depth, Depth::Rules));
         let sets = table.map(|table| &table.sets[..]).unwrap_or_default();
         let names: Vec<String> = sets.iter().map(|set| set.name.to_string()).collect();
-        for name in names {
-            let count = |table: &Table| table.set(&name).map_or(0, |set| set.elements.count());
+        for set in names {
+            let count = |table: &Table| table.set(&set).map_or(0, |set| set.elements.count());
             let most = expected.map(|table| count(table) + SURPLUS);
-            let texts = [(NFTA_SET_ELEM_LIST_TABLE, TABLE), (NFTA_SET_ELEM_LIST_SET, &name)];
+            let texts = [(NFTA_SET_ELEM_LIST_TABLE, name), (NFTA_SET_ELEM_LIST_SET, &set)];
             self.dump_all(dump, family, (NFT_MSG_GETSETELEM, &texts), most)?;
         }
         Ok(())
     }
 
-    /// Reads all objects of a kind, but no more than `most` of our table.
+    /// Reads all objects of a kind, but no more than `most` of the table.
     fn dump_all(
         &mut self,
         dump: &mut Dump,
@@ -213,8 +232,9 @@ impl NftSocket {
 }
 
 /// What was read so far.
-#[derive(Default)]
 struct Dump {
+    /// The tables' name.
+    name: &'static str,
     decoder: Decoder,
     generation: Option<u16>,
     /// Whether the answers are about several generations.
@@ -228,7 +248,19 @@ struct Dump {
 }
 
 impl Dump {
-    /// Returns how many objects of our table the message has.
+    fn new(name: &'static str) -> Self {
+        Dump {
+            name,
+            decoder: Decoder::new(name),
+            generation: None,
+            is_mixed: false,
+            bytes: 0,
+            most: BYTES_MAX,
+            is_full: false,
+        }
+    }
+
+    /// Returns how many objects of the table the message has.
     fn add(&mut self, message: &Message<'_>) -> usize {
         let generation = message.generation();
         self.is_mixed |= self.generation.is_some() && self.generation != generation;

@@ -26,6 +26,21 @@ const COMMENT_MAX: usize = 128;
 const INET_SERVICE: u32 = 13;
 const UID: u32 = 24;
 
+/// An iptables target among a rule's expressions (`linux/netfilter/nf_tables_compat.h`).
+pub(super) const NFTA_TARGET_NAME: u16 = 1;
+pub(super) const NFTA_TARGET_INFO: u16 = 3;
+
+/// The port of iptables' `REDIRECT --to-port`, from the target's
+/// `struct nf_nat_ipv4_multi_range_compat`: one range of flags, two addresses and
+/// two ports.
+pub(super) fn redirect_target(info: &[u8]) -> Option<u16> {
+    const NF_NAT_RANGE_PROTO_SPECIFIED: u32 = 2;
+    let flags = u32::from_ne_bytes(info.get(4..8)?.try_into().ok()?);
+    let port = |at: usize| Some(u16::from_be_bytes(info.get(at..at + 2)?.try_into().ok()?));
+    let (first, last) = (port(16)?, port(18)?);
+    (flags == NF_NAT_RANGE_PROTO_SPECIFIED && first == last).then_some(first)
+}
+
 /// The types of sets that we make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SetKind {

@@ -2,27 +2,25 @@
 //! our rules. What a pod is, the admission of an ADD tells; what it has, its
 //! network namespace tells, where it may be looked into.
 //!
-//! I/O: reads libcni's cache and the kubelet's directory, and the rules in the
-//! pods' network namespaces. Changes nothing.
+//! I/O: reads libcni's cache and the kubelet's directory; through `pod_rules.rs`
+//! the rules in the pods' network namespaces. Changes nothing.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::cache::{self, Cached};
 use super::host_root::HostRoot;
+use super::pod_rules::{self, Rules};
 use crate::admit::{self, Decision};
 use crate::cni::request::Attachment;
 use crate::config::Settings;
 use crate::error_chain::ErrorChain;
 use crate::kubelet::{VolumeQuery, Volumes};
-use crate::netns::{Netns, NetnsError};
-use crate::nft::{NftSocket, compare};
 use crate::pod::Uid;
-use crate::ruleset::{Owner, Ruleset};
+use crate::ruleset::Owner;
 
 /// Where to look, and with which settings.
 #[derive(Debug, Clone)]
@@ -43,21 +41,12 @@ pub(crate) struct Scope {
 pub(crate) enum State {
     /// It has a sidecar and the rules.
     Redirected,
+    /// It has a sidecar and the rules of the mesh's own init container.
+    RedirectedByInit,
     /// It has no sidecar, or is left alone for another reason.
     LeftAlone,
     /// It has a sidecar, and its traffic goes around it.
     Around,
-}
-
-/// What was seen in a pod's network namespace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rules {
-    /// Rules that lead to the proxy.
-    Present,
-    /// No such rules.
-    Absent,
-    /// It cannot be looked into.
-    Unknown,
 }
 
 /// Of several interfaces of a pod, the least one counts.
@@ -83,18 +72,9 @@ impl State {
     pub(crate) fn word(self) -> &'static str {
         match self {
             State::Redirected => "redirected",
+            State::RedirectedByInit => "redirected-by-init",
             State::LeftAlone => "left-alone",
             State::Around => "around-the-mesh",
-        }
-    }
-}
-
-impl Rules {
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Rules::Present => "present",
-            Rules::Absent => "absent",
-            Rules::Unknown => "unknown",
         }
     }
 }
@@ -161,7 +141,7 @@ impl Scope {
         let (rules, state, reason) = match admitted {
             Ok(Decision::Leave(reason)) => (Rules::Unknown, State::LeftAlone, reason.to_string()),
             Ok(Decision::Redirect(redirect)) => {
-                let (rules, why) = self.look(&netns, &redirect.ruleset);
+                let (rules, why) = pod_rules::look(&self.root, &netns, &redirect.ruleset);
                 let (state, reason) = judge(rules, made_with_us, &why);
                 (rules, state, reason)
             }
@@ -206,30 +186,6 @@ impl Scope {
         let query = VolumeQuery { kubelet_dir: dir, uid, names: &[] };
         is_visible || !matches!(self.root.volumes(&query), Ok(Volumes::Mounted(_)))
     }
-
-    /// Whether a namespace has rules that lead to the proxy, and if not, why.
-    fn look(&self, netns: &Path, expected: &Ruleset) -> (Rules, String) {
-        let opened = self.root.open_netns(netns);
-        let opened = opened
-            .map_err(|source| NetnsError::Open { path: netns.to_owned(), source })
-            .and_then(|file| Netns::of(File::from(file), netns))
-            .and_then(|netns| netns.run(NftSocket::open));
-        let socket = match opened {
-            Ok(socket) => socket,
-            Err(error @ NetnsError::OurOwn { .. }) => return (Rules::Absent, error.to_string()),
-            Err(error) => return (Rules::Unknown, ErrorChain(&error).to_string()),
-        };
-        match socket.and_then(|mut socket| socket.installed_rules()) {
-            Err(error) => (Rules::Unknown, ErrorChain(&error).to_string()),
-            Ok(found) if found.tables.is_empty() => {
-                (Rules::Absent, "its network namespace has no rules of ours".to_owned())
-            }
-            Ok(found) => match compare::redirection(expected, &found) {
-                Ok(()) => (Rules::Present, String::new()),
-                Err(difference) => (Rules::Absent, format!("its rules are damaged: {difference}")),
-            },
-        }
-    }
 }
 
 /// The state of a pod with a sidecar.
@@ -238,13 +194,21 @@ fn judge(rules: Rules, made_with_us: bool, why: &str) -> (State, String) {
     match rules {
         Rules::Present if made_with_us => (State::Redirected, made.to_owned()),
         Rules::Present => (State::Redirected, format!("{made}, and repaired")),
-        Rules::Absent => (State::Around, format!("it has a sidecar and was {made}; {why}")),
+        Rules::InitContainer => (
+            State::RedirectedByInit,
+            format!("{made}; redirected by the mesh's own init container"),
+        ),
+        Rules::Absent | Rules::IptablesLegacy => {
+            (State::Around, format!("it has a sidecar and was {made}; {why}"))
+        }
         Rules::Unknown if made_with_us => {
             (State::Redirected, format!("{made}; its rules were not looked at: {why}"))
         }
         Rules::Unknown => (
             State::Around,
-            format!("it has a sidecar and was {made}; its rules were not looked at: {why}"),
+            format!(
+                "it has a sidecar and was {made}; its rules were not looked at ({why}), so its own init container may have redirected it: osm-cni audit as root on the node finds out"
+            ),
         ),
     }
 }
@@ -258,7 +222,9 @@ mod tests {
         let state = |rules, made| judge(rules, made, "").0;
         for made in [true, false] {
             assert_eq!(state(Rules::Present, made), State::Redirected);
+            assert_eq!(state(Rules::InitContainer, made), State::RedirectedByInit);
             assert_eq!(state(Rules::Absent, made), State::Around);
+            assert_eq!(state(Rules::IptablesLegacy, made), State::Around);
         }
         // Where nobody may look, the way in which it was made tells.
         assert_eq!(state(Rules::Unknown, true), State::Redirected);

@@ -106,6 +106,9 @@ impl Round {
                 "{pod} goes around the mesh: {reason}; recreate it, or let install --repair set its rules"
             ),
             Some(Outcome::Gone) => return true,
+            Some(Outcome::Undecided) => format!(
+                "{pod} goes around the mesh, or its own init container redirected it: {reason}; it is not repaired, since an exclusion would hold only where both have it; recreate it"
+            ),
             Some(Outcome::Repaired(rules)) => {
                 self.metrics.pod_repaired();
                 self.reporter.info(&format!(

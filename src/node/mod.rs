@@ -22,6 +22,7 @@
 //! | `metrics`, `http` | the numbers, and I/O: their server |
 //! | `cache`, `host_root`, `base64` | I/O: libcni's cache, and the node's file system |
 //! | `audit`, `auditor` | which pods go around the mesh, and the installer's own look |
+//! | `pod_rules` | I/O: which rules a pod's network namespace has |
 //! | `repair` | I/O: rules for a running pod |
 
 pub(crate) mod audit;
@@ -42,6 +43,7 @@ mod metrics;
 mod multus;
 mod name;
 mod plan;
+pub(crate) mod pod_rules;
 pub(crate) mod reconcile;
 mod repair;
 mod replace;

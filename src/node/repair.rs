@@ -7,6 +7,7 @@
 use std::io::ErrorKind;
 
 use super::audit::{Finding, State};
+use super::pod_rules::Rules;
 use crate::error_chain::ErrorChain;
 use crate::netns::NetnsError;
 use crate::plugin::{self, PluginError};
@@ -18,6 +19,8 @@ pub(crate) enum Outcome {
     Repaired(usize),
     /// It ended meanwhile.
     Gone,
+    /// It may have rules of its own init container, which cannot be read.
+    Undecided,
     /// Why it has no rules still.
     Failed(String),
 }
@@ -26,6 +29,12 @@ pub(crate) enum Outcome {
 pub(crate) fn pod(finding: &Finding) -> Option<Outcome> {
     if finding.state != State::Around {
         return None;
+    }
+    // With both, an exclusion holds only where both have it, so ours would send
+    // connections to the proxy that the init container's settings spare. A pod
+    // that was made with us had both from its start.
+    if finding.rules == Rules::IptablesLegacy && !finding.made_with_us {
+        return Some(Outcome::Undecided);
     }
     let attachment = &finding.attachment;
     let added = std::thread::scope(|scope| {

@@ -8,7 +8,7 @@ use crate::support::netns::TestNetns;
 use crate::support::pod::kubelet_dirs;
 
 const NAME: &str = "10-pods.conflist";
-const VOLUME: &str = "envoy-bootstrap-config-volume";
+pub(super) const VOLUME: &str = "envoy-bootstrap-config-volume";
 const CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
 
 /// A node whose settings name its own kubelet's directory.

@@ -8,6 +8,7 @@ mod clocks;
 mod directory;
 mod fights;
 mod hostile;
+mod init_container;
 mod kills;
 mod log_lines;
 pub(crate) mod manifests;

@@ -115,6 +115,7 @@ impl Reader {
             "redir" => self.redirect(data),
             "nat" => self.nat(data),
             "reject" => self.reject(data),
+            "target" => self.target(data),
             _ => None,
         }
     }
@@ -255,6 +256,15 @@ impl Reader {
         let whole = value.len() == usize::from(self.family.address_bits() / 8);
         let address = address(self.family, &value)?;
         (plain && whole).then(|| self.verdict = Some(Verdict::Dnat(address)))
+    }
+
+    /// An iptables target: never ours, but where it leads is of interest.
+    fn target(&mut self, data: &Attributes<'_>) -> Option<()> {
+        if data.find(uapi::NFTA_TARGET_NAME)?.text()? == "REDIRECT" {
+            let port = uapi::redirect_target(data.find(uapi::NFTA_TARGET_INFO)?.value)?;
+            self.verdict = Some(Verdict::Redirect(port));
+        }
+        None
     }
 
     fn reject(&mut self, data: &Attributes<'_>) -> Option<()> {
