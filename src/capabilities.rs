@@ -1,12 +1,15 @@
-//! Drops capabilities. A runtime starts the plugin as root with all of them. A
-//! call needs four at first, and `CAP_NET_ADMIN` alone once it is in the pod's
-//! namespace.
+//! Drops privileges. A runtime starts the plugin as root with all capabilities. A
+//! call needs few at first, and `CAP_NET_ADMIN` alone once it is in the pod's
+//! namespace. No file is needed any more then, and so an empty directory becomes
+//! the process's root.
 //!
-//! I/O: changes the calling thread's capabilities, in CNI calls only; the command
-//! line keeps those of its caller. A failure is logged and stops nothing, since a
-//! pod that does not start is worse than a call with more capabilities.
+//! I/O: changes the calling thread's capabilities and the process's root, in CNI
+//! calls only; the command line keeps those of its caller. A failure is logged and
+//! stops nothing, since a pod that does not start is worse than a call that could
+//! do more than it needs.
 
 use std::io;
+use std::os::unix::fs::chroot;
 use std::sync::OnceLock;
 
 use rustix::thread::{
@@ -26,52 +29,82 @@ use rustix::thread::{
 const TO_ENTER: CapabilitySet = CapabilitySet::SYS_ADMIN
     .union(CapabilitySet::NET_ADMIN)
     .union(CapabilitySet::SYS_PTRACE)
-    .union(CapabilitySet::DAC_READ_SEARCH);
+    .union(CapabilitySet::DAC_READ_SEARCH)
+    .union(CapabilitySet::SYS_CHROOT);
+
+/// Nothing in it leads anywhere: it has the numbers of our own descriptors, each a
+/// file to read what it is. It is there wherever `/proc` is, and nobody writes it.
+const EMPTY_ROOT: &str = "/proc/self/fdinfo";
 
 /// What this process had at its start, where it is one CNI call.
 static HAD: OnceLock<CapabilitySets> = OnceLock::new();
 
-/// Why capabilities could not be dropped, the first time.
-static FAILURE: OnceLock<io::Error> = OnceLock::new();
+/// What could not be given up, and why, the first time.
+static FAILURE: OnceLock<Kept> = OnceLock::new();
+
+/// What a call could not give up.
+#[derive(Debug, thiserror::Error)]
+pub enum Kept {
+    /// Capabilities.
+    #[error("this call has more capabilities than it needs, since dropping them failed")]
+    Capabilities(#[source] io::Error),
+    /// The node's files.
+    #[error("this call can reach more files than it needs, since changing its root failed")]
+    Files(#[source] io::Error),
+}
 
 /// The start of a CNI call, before it reads anything: drops all capabilities but
 /// those to enter a namespace, and sets `no_new_privs`. For the process's first
 /// thread, while it is the only one.
 #[expect(clippy::disallowed_methods, reason = "this module drops capabilities")]
 pub fn begin_call() {
-    remember(set_no_new_privs(true));
-    remember(capabilities(None).and_then(|had| {
+    remember(set_no_new_privs(true), Kept::Capabilities);
+    let kept = capabilities(None).and_then(|had| {
         let had = *HAD.get_or_init(|| had);
         // Without SYS_PTRACE, `/proc/PID/ns/net` can be opened only with all the
         // capabilities of that process (`cap_ptrace_access_check`): so they are
         // dropped later.
         let whole = !had.effective.contains(CapabilitySet::SYS_PTRACE);
         keep(had, if whole { had.permitted } else { TO_ENTER })
-    }));
+    });
+    remember(kept, Kept::Capabilities);
 }
 
-/// Leaves the calling thread `CAP_NET_ADMIN` only. In a CNI call; elsewhere it does
-/// nothing.
+/// Leaves the calling thread `CAP_NET_ADMIN` only, and no file but those that are
+/// open. In a CNI call; elsewhere it does nothing.
+///
+/// The root of a process that has no capability and no open directory is final:
+/// `..` ends at it, and chroot needs `CAP_SYS_CHROOT`.
 ///
 /// The kernel checks that capability of the socket's opener and of the sender
 /// (`__netlink_ns_capable` in `net/netlink/af_netlink.c`), in the user namespace
 /// that owns the network namespace. In the node's user namespace it holds for
 /// those of pods, too.
 pub fn keep_net_admin() {
-    if let Some(had) = HAD.get() {
-        remember(keep(*had, CapabilitySet::NET_ADMIN));
+    let Some(had) = HAD.get() else { return };
+    if had.effective.contains(CapabilitySet::SYS_CHROOT) {
+        remember(leave_files(), Kept::Files);
     }
+    remember(keep(*had, CapabilitySet::NET_ADMIN), Kept::Capabilities);
 }
 
-/// Why this call has more capabilities than it should.
-pub fn failure() -> Option<&'static io::Error> {
+/// What this call should have given up and has still.
+pub fn failure() -> Option<&'static Kept> {
     FAILURE.get()
 }
 
-fn remember(result: rustix::io::Result<()>) {
-    if let Err(errno) = result {
-        let _ = FAILURE.set(errno.into());
+fn remember<E: Into<io::Error>>(result: Result<(), E>, kept: fn(io::Error) -> Kept) {
+    if let Err(error) = result {
+        let _ = FAILURE.set(kept(error.into()));
     }
+}
+
+/// Makes an empty directory the process's root.
+#[expect(clippy::disallowed_methods, reason = "this module drops privileges")]
+fn leave_files() -> io::Result<()> {
+    chroot(EMPTY_ROOT)?;
+    // The working directory would lead out of it.
+    std::env::set_current_dir("/")
 }
 
 /// Takes everything but these from the calling thread, of what the process had.

@@ -21,7 +21,7 @@
 //!
 //! I/O is confined to these modules: [`netns`] (enters a namespace),
 //! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
-//! directories), [`journal`] (writes the log), [`capabilities`] (drops capabilities),
+//! directories), [`journal`] (writes the log), [`capabilities`] (gives up capabilities and files),
 //! [`node`] (writes the node's files). All others are functions of their
 //! arguments.
 

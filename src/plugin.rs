@@ -234,7 +234,7 @@ fn enter(netns: &Path) -> Result<NftSocket, PluginError> {
 }
 
 /// A socket to nf_tables in the calling thread's namespace. All capabilities
-/// but the one that the socket needs are dropped first.
+/// but the one that the socket needs, and all files, are given up first.
 fn open_socket() -> Result<NftSocket, NftError> {
     capabilities::keep_net_admin();
     NftSocket::open()

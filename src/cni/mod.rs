@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use crate::call_record::CallRecord;
 use crate::capabilities;
+use crate::error_chain::ErrorChain;
 use crate::journal;
 use crate::plugin::{self, PluginError, Report, Verdict};
 use request::{Call, Request, RequestError};
@@ -142,10 +143,8 @@ fn serve(
             Err(error)
         }
     };
-    if let Some(failure) = capabilities::failure() {
-        log::warn!(
-            "this call has more capabilities than it needs, dropping them failed: {failure}"
-        );
+    if let Some(kept) = capabilities::failure() {
+        log::warn!("{}", ErrorChain(kept));
     }
     journal::write(record, started.elapsed());
     answer

@@ -1,7 +1,8 @@
-//! The capabilities that a call drops, as strace and the kernel see them, and
-//! what happens where dropping them fails.
+//! The capabilities and files that a call gives up, as strace and the kernel see
+//! it, and what happens where that fails.
 
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -16,12 +17,12 @@ const ONLY_NET_ADMIN: &str =
     "{effective=1<<CAP_NET_ADMIN, permitted=1<<CAP_NET_ADMIN, inheritable=0}";
 
 /// The same until the namespace is entered.
-const TO_ENTER: &str = "{effective=1<<CAP_DAC_READ_SEARCH|1<<CAP_NET_ADMIN|1<<CAP_SYS_PTRACE|1<<CAP_SYS_ADMIN, \
-    permitted=1<<CAP_DAC_READ_SEARCH|1<<CAP_NET_ADMIN|1<<CAP_SYS_PTRACE|1<<CAP_SYS_ADMIN, inheritable=0}";
+const TO_ENTER: &str = "{effective=1<<CAP_DAC_READ_SEARCH|1<<CAP_NET_ADMIN|1<<CAP_SYS_CHROOT|1<<CAP_SYS_PTRACE|1<<CAP_SYS_ADMIN, \
+    permitted=1<<CAP_DAC_READ_SEARCH|1<<CAP_NET_ADMIN|1<<CAP_SYS_CHROOT|1<<CAP_SYS_PTRACE|1<<CAP_SYS_ADMIN, inheritable=0}";
 
 /// The bits of the same in `/proc/PID/status` (`linux/capability.h`).
 const NET_ADMIN_BIT: u64 = 1 << 12;
-const TO_ENTER_BITS: u64 = NET_ADMIN_BIT | 1 << 2 | 1 << 19 | 1 << 21;
+const TO_ENTER_BITS: u64 = NET_ADMIN_BIT | 1 << 2 | 1 << 18 | 1 << 19 | 1 << 21;
 
 /// Each message to the kernel is sent, and each socket opened, by a thread
 /// that could do nothing else to the node.
@@ -65,6 +66,21 @@ impl Drop for Started {
 }
 
 impl Started {
+    /// The process has another root than the node's, with nothing in it but the
+    /// numbers of its descriptors, and none of these is a directory.
+    fn assert_no_file_is_in_reach(&self) {
+        let proc = PathBuf::from(format!("/proc/{}", self.0.id()));
+        for place in ["root", "cwd"] {
+            let found = std::fs::read_link(proc.join(place)).expect("a link");
+            assert_eq!(found, proc.join("fdinfo"), "{place}");
+        }
+        let names = host::names_in(&proc.join("root"));
+        assert!(names.iter().all(|name| name.parse::<u32>().is_ok()), "{names:?}");
+        for name in host::names_in(&proc.join("fd")) {
+            assert!(!proc.join("fd").join(&name).is_dir(), "descriptor {name} is a directory");
+        }
+    }
+
     /// Waits until the process has exactly these capabilities.
     fn wait_for_capabilities(&self, bits: u64) {
         let path = format!("/proc/{}/status", self.0.id());
@@ -82,6 +98,46 @@ impl Started {
     }
 }
 
+/// The names of what is looked up by a path.
+const BY_PATH: [&str; 9] =
+    ["openat", "openat2", "open", "newfstatat", "statx", "readlink", "mkdirat", "rename", "unlink"];
+
+/// Whoever speaks to the kernel has left the node's files, and looks for none.
+#[test]
+fn whoever_speaks_to_the_kernel_has_an_empty_root() {
+    let mut pod = Pod::new();
+    pod.conf["cniVersion"] = json!("1.1.0");
+    for verb in ["ADD", "CHECK", "STATUS", "DEL"] {
+        let (answer, trace) = strace::trace(&pod.call(verb));
+        answer.ok();
+        assert_eq!(trace.lines("chroot").count(), 1, "{verb}");
+        for (name, earlier) in [("chdir", "chroot"), ("socket", "chdir")] {
+            let mut calls = 0;
+            for (line, last) in trace.with_last(name, earlier) {
+                assert!(last.is_some_and(|last| last.ends_with("= 0")), "{verb}: {last:?}\n{line}");
+                calls += 1;
+            }
+            assert!(calls > 0, "{verb}: no {name}");
+        }
+        for name in BY_PATH {
+            // A descriptor's own state needs no path.
+            let mut late = trace.with_last(name, "chroot").filter(|(_, left)| left.is_some());
+            assert_eq!(late.find(|(line, _)| !line.contains("\"\"")), None, "{verb}");
+        }
+    }
+}
+
+/// A runtime that lacks the capability has no message of it at each call.
+#[test]
+fn without_the_right_to_change_the_root_an_add_says_nothing() {
+    host::require(&["setpriv"]);
+    let pod = Pod::new();
+    let call = pod.call("ADD").under(["/usr/bin/setpriv", "--bounding-set=-sys_chroot"]);
+    let answer = call.run();
+    answer.ok();
+    assert_eq!((answer.stderr.as_str(), pod.rules().as_str()), ("", RULES));
+}
+
 /// The kernel's own word, while the call waits: first for its input, then for
 /// somebody to take an answer that is longer than a pipe.
 #[test]
@@ -93,6 +149,7 @@ fn the_kernel_sees_the_rights_go() {
     started.wait_for_capabilities(TO_ENTER_BITS);
     call.feed(&mut started.0);
     started.wait_for_capabilities(NET_ADMIN_BIT);
+    started.assert_no_file_is_in_reach();
     assert_eq!(pod.rules(), RULES);
     let mut answer = String::new();
     let mut stdout = started.0.stdout.take().expect("a pipe");
@@ -104,7 +161,14 @@ fn the_kernel_sees_the_rights_go() {
 /// A filter may refuse it: the pod starts all the same, and the log says so.
 #[test]
 fn rights_that_cannot_be_laid_down_are_told_and_stop_nothing() {
-    for what in ["capset:error=EPERM", "capget:error=EPERM", "prctl:error=EPERM"] {
+    for (what, kept) in [
+        ("capset:error=EPERM", "capabilities"),
+        ("capget:error=EPERM", "capabilities"),
+        ("prctl:error=EPERM", "capabilities"),
+        ("chroot:error=EPERM", "files"),
+        ("chroot:error=ENOENT", "files"),
+        ("chdir:error=EACCES", "files"),
+    ] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let mut pod = Pod::new();
         pod.conf["logFile"] = json!(dir.path().join("osm-cni.log"));
@@ -114,7 +178,8 @@ fn rights_that_cannot_be_laid_down_are_told_and_stop_nothing() {
         assert_eq!(pod.rules(), RULES);
         let log = std::fs::read_to_string(dir.path().join("osm-cni.log")).expect("the log");
         for text in [&log, &answer.stderr] {
-            let said = text.lines().filter(|line| line.contains("more capabilities than it needs"));
+            let kept = format!("more {kept} than it needs");
+            let said = text.lines().filter(|line| line.contains(&kept));
             assert_eq!(said.count(), 1, "{what}: {text}");
         }
         pod.assert_recovers(what);
@@ -132,7 +197,7 @@ fn a_namespace_named_by_its_process_opens_without_the_right_to_trace() {
     // It reads a pipe of ours, so it ends with us, however we end.
     holder.args([without[1], "unshare", "--net", "cat"]).stdin(Stdio::piped());
     let holder = Started(holder.spawn().expect("setpriv starts"));
-    let proc = std::path::PathBuf::from(format!("/proc/{}", holder.0.id()));
+    let proc = PathBuf::from(format!("/proc/{}", holder.0.id()));
     wait_for("the namespace is made", Duration::from_secs(60), || {
         let comm = std::fs::read_to_string(proc.join("comm")).unwrap_or_default();
         if comm.trim() == "cat" { Ok(()) } else { Err(comm) }
