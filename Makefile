@@ -153,7 +153,7 @@ lint: ## format, clippy, docs, dependencies and shell scripts
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items --quiet
 	shellcheck -x scripts/*.sh tests/support/*.sh tests/kernels/*.sh tests/kernels/init \
 	    tests/cluster/*.sh tests/cluster/node/*.sh tests/cluster/conformance/*.sh .ci/run
 	@$(MAKE) --no-print-directory deny

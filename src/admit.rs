@@ -17,7 +17,7 @@ pub struct Admission {
     /// What is done.
     pub decision: Decision,
     /// What the operator should know, one sentence each.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What is done with a pod.
@@ -33,14 +33,14 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     /// Why.
-    pub because: Enrolment,
+    pub(crate) because: Enrolment,
     /// The mesh's name in the settings.
-    pub mesh: &'static str,
+    pub(crate) mesh: &'static str,
     /// The chains.
-    pub layout: &'static Layout,
+    pub(crate) layout: &'static Layout,
     /// The lists that the pod's annotations have items of, see
     /// [`crate::config::Lists::present`].
-    pub pod_lists: Vec<&'static str>,
+    pub(crate) pod_lists: Vec<&'static str>,
     /// The rules.
     pub ruleset: Ruleset,
 }

@@ -62,7 +62,7 @@ pub struct CallRecord {
 
 impl CallRecord {
     /// The call failed.
-    pub fn fail(&mut self, code: i32, error: &(dyn Error + 'static)) {
+    pub(crate) fn fail(&mut self, code: i32, error: &(dyn Error + 'static)) {
         self.code = Some(code);
         self.error = Some(ErrorChain(error).to_string());
     }

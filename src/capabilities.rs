@@ -44,7 +44,7 @@ static FAILURE: OnceLock<Kept> = OnceLock::new();
 
 /// What a call could not give up.
 #[derive(Debug, thiserror::Error)]
-pub enum Kept {
+pub(crate) enum Kept {
     /// Capabilities.
     #[error("this call has more capabilities than it needs, since dropping them failed")]
     Capabilities(#[source] io::Error),
@@ -80,7 +80,7 @@ pub fn begin_call() {
 /// (`__netlink_ns_capable` in `net/netlink/af_netlink.c`), in the user namespace
 /// that owns the network namespace. In the node's user namespace it holds for
 /// those of pods, too.
-pub fn keep_net_admin() {
+pub(crate) fn keep_net_admin() {
     let Some(had) = HAD.get() else { return };
     if had.effective.contains(CapabilitySet::SYS_CHROOT) {
         remember(leave_files(), Kept::Files);
@@ -89,7 +89,7 @@ pub fn keep_net_admin() {
 }
 
 /// What this call should have given up and has still.
-pub fn failure() -> Option<&'static Kept> {
+pub(crate) fn failure() -> Option<&'static Kept> {
     FAILURE.get()
 }
 

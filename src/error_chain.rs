@@ -8,7 +8,7 @@ use std::fmt;
 /// Shows `error: cause: cause of the cause`. A cause that the text before it
 /// ends with already is left out: errors of other crates often say theirs.
 #[derive(Debug, Clone, Copy)]
-pub struct ErrorChain<'a>(pub &'a (dyn Error + 'a));
+pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn Error + 'a));
 
 impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

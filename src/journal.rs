@@ -28,7 +28,7 @@ const OURS: &str = "osm_cni";
 
 /// Starts logging for this process: to the file what its level lets through
 /// and the record of each call, to stderr from warn up.
-pub fn open(settings: &LogSettings) {
+pub(crate) fn open(settings: &LogSettings) {
     let level = settings.level.min(LevelFilter::Warn);
     let text = LogFormat::Text;
     let mut loggers: Vec<Box<dyn SharedLogger>> =
@@ -96,7 +96,7 @@ impl CommandLog {
 /// Writes a call's record, with the time that the call took; a failed call's
 /// goes to stderr as well. Calls that a runtime repeats are logged at debug
 /// level, as long as they succeed.
-pub fn write(mut record: CallRecord, took: Duration) {
+pub(crate) fn write(mut record: CallRecord, took: Duration) {
     record.us = Some(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
     let routine = matches!(record.verb.as_str(), "DEL" | "STATUS") && record.code.is_none();
     if routine {

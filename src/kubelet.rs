@@ -22,11 +22,11 @@ use crate::pod::PodUid;
 #[derive(Debug, Clone, Copy)]
 pub struct VolumeQuery<'a> {
     /// The kubelet's own directory.
-    pub kubelet_dir: &'a Path,
+    pub(crate) kubelet_dir: &'a Path,
     /// The pod.
-    pub uid: &'a PodUid,
+    pub(crate) uid: &'a PodUid,
     /// The names of the volumes looked for.
-    pub names: &'a [String],
+    pub(crate) names: &'a [String],
 }
 
 /// What the node's disk knows of a pod's volumes.
@@ -45,9 +45,9 @@ pub enum Volumes {
 #[error("cannot read {}", path.display())]
 pub struct KubeletError {
     /// The directory.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Why not.
-    pub source: io::Error,
+    pub(crate) source: io::Error,
 }
 
 /// Opened only to look up what is in it.

@@ -94,7 +94,7 @@ impl Netns {
     ///
     /// # Errors
     /// As [`Netns::open`].
-    pub fn of(file: File, path: &Path) -> Result<Self, NetnsError> {
+    pub(crate) fn of(file: File, path: &Path) -> Result<Self, NetnsError> {
         let opened = |source| NetnsError::Open { path: path.to_owned(), source };
         let file_system = fstatfs(&file).map_err(|errno| opened(errno.into()))?;
         if file_system.filesystem_type().0 as i64 != NSFS_MAGIC {
@@ -119,11 +119,6 @@ impl Netns {
         Ok(Netns { file, path: path.to_owned() })
     }
 
-    /// The path as given.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Runs a closure inside the namespace, on a thread of its own that ends
     /// with it. A panic in there goes on here.
     ///
@@ -146,7 +141,7 @@ impl Netns {
     /// # Errors
     /// [`NetnsError::Enter`], or [`NetnsError::OfAnotherKind`].
     #[expect(clippy::disallowed_methods, reason = "the only place that enters a namespace")]
-    pub fn enter(&self) -> Result<(), NetnsError> {
+    pub(crate) fn enter(&self) -> Result<(), NetnsError> {
         setns(&self.file, CloneFlags::CLONE_NEWNET).map_err(|errno| match errno {
             // the file is a namespace of another kind
             Errno::EINVAL => NetnsError::OfAnotherKind { path: self.path.clone() },

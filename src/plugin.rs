@@ -39,20 +39,20 @@ pub enum PluginError {
 
 /// What was done, for the log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// What was decided about the pod.
-    pub verdict: Option<Verdict>,
+    pub(crate) verdict: Option<Verdict>,
     /// What was done otherwise than usual, in words.
-    pub note: Option<String>,
+    pub(crate) note: Option<String>,
     /// How many rules were set or compared.
-    pub rules: Option<usize>,
+    pub(crate) rules: Option<usize>,
     /// What the operator should know, one sentence each.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// What was decided about a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// It is left alone.
     Leave(Reason),
     /// It is redirected.
@@ -71,7 +71,7 @@ pub enum Verdict {
 /// # Errors
 /// See [`PluginError`]. After an error the namespace is as it was, but for
 /// [`NftError::NoAnswer`], after which it is not known.
-pub fn add(attachment: &Attachment) -> Result<Report, PluginError> {
+pub(crate) fn add(attachment: &Attachment) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment)?;
     let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
     // In a pod that was just made nobody has set a rule yet. The transaction
@@ -137,7 +137,7 @@ fn add_where_rules_may_be(
 ///
 /// # Errors
 /// See [`PluginError`]; [`PluginError::Different`] names the first difference.
-pub fn check(attachment: &Attachment) -> Result<Report, PluginError> {
+pub(crate) fn check(attachment: &Attachment) -> Result<Report, PluginError> {
     let (plan, mut report) = plan(attachment)?;
     let Some(Plan { ruleset, .. }) = plan else { return Ok(report) };
     let found = enter(&attachment.netns)?.installed_up_to(&ruleset)?;
@@ -149,7 +149,7 @@ pub fn check(attachment: &Attachment) -> Result<Report, PluginError> {
 
 /// Removes the rules of an attachment, where they are still there and are
 /// this attachment's. It cannot fail: a runtime could not remove the pod.
-pub fn del(removal: &Removal) -> Report {
+pub(crate) fn del(removal: &Removal) -> Report {
     let mut report = Report { warnings: removal.warnings.clone(), ..Report::default() };
     let (Some(container), Some(interface), Some(netns)) =
         (&removal.container, &removal.interface, &removal.netns)
@@ -194,7 +194,7 @@ fn remove(owner: &Owner, interface: &str, netns: &Path) -> Result<String, Plugin
 /// Whether nf_tables answers: it tells its generation, and nothing is tried
 /// out. If it does not, that is a warning: an error would make the node NotReady
 /// for pods outside the mesh too, which need no nf_tables.
-pub fn status() -> Report {
+pub(crate) fn status() -> Report {
     let mut report = Report::default();
     let generation = open_socket().and_then(|mut kernel| kernel.generation());
     if let Err(error) = generation {

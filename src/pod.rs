@@ -9,9 +9,8 @@ mod annotations;
 use std::collections::BTreeMap;
 
 pub use addresses::PodAddresses;
-pub use annotations::{
-    ANNOTATIONS, AnnotationError, AnnotationValue, Annotations, Injection, Malformed,
-};
+pub use annotations::{ANNOTATIONS, Annotations};
+pub(crate) use annotations::{AnnotationError, Injection, Malformed};
 
 /// What the runtime said about the pod.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +44,7 @@ pub struct PodUid(String);
 impl PodFacts {
     /// Gathers what a call brought: the pairs of `CNI_ARGS`, the annotations,
     /// and the pod's addresses.
-    pub fn new(
+    pub(crate) fn new(
         args: &BTreeMap<String, String>,
         annotations: Annotations,
         addresses: PodAddresses,

@@ -18,28 +18,28 @@ use crate::config::{
 use crate::kubelet::{KubeletError, VolumeQuery, Volumes};
 use crate::pod::{AnnotationError, Annotations, Injection, Malformed, PodAddresses, PodFacts};
 
-pub use reason::{Enrolment, Reason, SidecarUnknown};
+pub(crate) use reason::{Enrolment, Reason, SidecarUnknown};
 
 /// The redirection that one pod gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// The chains.
-    pub layout: &'static Layout,
+    pub(crate) layout: &'static Layout,
     /// The proxy's uid and ports.
-    pub proxy: Proxy,
+    pub(crate) proxy: Proxy,
     /// What IPv6 traffic gets.
-    pub ipv6: Ipv6Mode,
+    pub(crate) ipv6: Ipv6Mode,
     /// Where the proxy reaches the application.
-    pub local_proxy: LocalProxy,
+    pub(crate) local_proxy: LocalProxy,
     /// The mesh's lists.
-    pub mesh: Lists,
+    pub(crate) mesh: Lists,
     /// The pod's own lists.
-    pub pod: Lists,
+    pub(crate) pod: Lists,
 }
 
 /// Where the proxy's connections to the loopback address end.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LocalProxy {
+pub(crate) enum LocalProxy {
     /// At the loopback address.
     Localhost,
     /// At the pod's own address (`localProxyMode: PodIP`), for each family
@@ -233,7 +233,7 @@ fn pod_ip(ipv6: Ipv6Mode, addresses: &PodAddresses) -> Result<LocalProxy, Policy
 
 impl Policy {
     /// The pod's IPv4 address, where the proxy reaches the application at it.
-    pub fn pod_ipv4(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn pod_ipv4(&self) -> Option<Ipv4Addr> {
         match &self.local_proxy {
             LocalProxy::Localhost => None,
             LocalProxy::PodIp(addresses) => addresses.ipv4(),
@@ -241,7 +241,7 @@ impl Policy {
     }
 
     /// The pod's IPv6 address, where the proxy reaches the application at it.
-    pub fn pod_ipv6(&self) -> Option<Ipv6Addr> {
+    pub(crate) fn pod_ipv6(&self) -> Option<Ipv6Addr> {
         match &self.local_proxy {
             LocalProxy::Localhost => None,
             LocalProxy::PodIp(addresses) => addresses.ipv6(),

@@ -5,7 +5,7 @@ mod environment;
 pub mod reply;
 pub mod request;
 pub(crate) mod stdout;
-pub mod version;
+pub(crate) mod version;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};

@@ -37,7 +37,7 @@ pub fn pass_on(result: &RawValue, version: SpecVersion) -> String {
 }
 
 /// The answer to a VERSION.
-pub fn versions(version: SpecVersion) -> String {
+pub(crate) fn versions(version: SpecVersion) -> String {
     let parsed = |version: SpecVersion| version.as_str().parse().ok();
     let supported: Vec<_> = SpecVersion::ALL.into_iter().filter_map(parsed).collect();
     // One of our own version strings, which are all well-formed.
@@ -70,7 +70,7 @@ pub fn failure(error: &CniError, version: Option<&str>) -> String {
 
 /// The error codes of the contract. 1–99 are the specification's, the others
 /// ours.
-pub fn code(error: &CniError) -> i32 {
+pub(crate) fn code(error: &CniError) -> i32 {
     match error {
         CniError::Request(error) => match error {
             RequestError::Version(_) | RequestError::VerbTooNew { .. } => 1,

@@ -47,13 +47,13 @@ pub enum Request<'a> {
 #[derive(Debug)]
 pub struct Attachment {
     /// `CNI_CONTAINERID`
-    pub container: String,
+    pub(crate) container: String,
     /// `CNI_IFNAME`
-    pub interface: String,
+    pub(crate) interface: String,
     /// `CNI_NETNS`
-    pub netns: PathBuf,
+    pub(crate) netns: PathBuf,
     /// `NAMESPACE/NAME` of the pod, for the log.
-    pub pod_name: Option<String>,
+    pub(crate) pod_name: Option<String>,
     /// The settings.
     pub settings: Settings,
     /// What is known of the pod.
@@ -65,17 +65,17 @@ pub struct Attachment {
 #[derive(Debug)]
 pub struct Removal {
     /// `CNI_CONTAINERID`
-    pub container: Option<String>,
+    pub(crate) container: Option<String>,
     /// `CNI_IFNAME`
-    pub interface: Option<String>,
+    pub(crate) interface: Option<String>,
     /// `CNI_NETNS`
-    pub netns: Option<PathBuf>,
+    pub(crate) netns: Option<PathBuf>,
     /// `NAMESPACE/NAME` of the pod, for the log.
-    pub pod_name: Option<String>,
+    pub(crate) pod_name: Option<String>,
     /// The settings, where they can be read.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// What is wrong with the call, one sentence each.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 /// A call that is not well-formed.
@@ -304,7 +304,7 @@ impl Attachment {
 
 impl Request<'_> {
     /// The verb as the runtime writes it.
-    pub fn verb(&self) -> &'static str {
+    pub(crate) fn verb(&self) -> &'static str {
         let verb = match self {
             Request::Add(..) => Verb::Add,
             Request::Check(_) => Verb::Check,
@@ -317,7 +317,7 @@ impl Request<'_> {
     }
 
     /// The settings.
-    pub fn settings(&self) -> Option<&Settings> {
+    pub(crate) fn settings(&self) -> Option<&Settings> {
         match self {
             Request::Add(Attachment { settings, .. }, _)
             | Request::Check(Attachment { settings, .. })

@@ -21,11 +21,11 @@ pub struct Lists {
     /// Destination ports not redirected on the way in.
     pub inbound_ports: Vec<PortRange>,
     /// Destination ranges not redirected on the way out; host bits are zero.
-    pub outbound_ranges: Vec<IpNetwork>,
+    pub(crate) outbound_ranges: Vec<IpNetwork>,
     /// The only destination ranges redirected on the way out, if there is any.
-    pub included_ranges: Vec<IpNetwork>,
+    pub(crate) included_ranges: Vec<IpNetwork>,
     /// Interfaces whose traffic is not redirected, in either direction.
-    pub interfaces: Vec<InterfacePattern>,
+    pub(crate) interfaces: Vec<InterfacePattern>,
     /// Uids whose traffic is not redirected.
     pub outbound_uids: Vec<u32>,
 }
@@ -39,17 +39,17 @@ pub struct PortRange {
 
 impl PortRange {
     /// The range from `first` to `last`, both in 1–65535 and in order.
-    pub fn new(first: u16, last: u16) -> Option<Self> {
+    pub(crate) fn new(first: u16, last: u16) -> Option<Self> {
         (1..=last).contains(&first).then_some(PortRange { first, last })
     }
 
     /// The lowest port.
-    pub fn first(self) -> u16 {
+    pub(crate) fn first(self) -> u16 {
         self.first
     }
 
     /// The highest port.
-    pub fn last(self) -> u16 {
+    pub(crate) fn last(self) -> u16 {
         self.last
     }
 }
@@ -111,13 +111,13 @@ pub fn allowed_range(range: IpNetwork, ipv6: Ipv6Mode) -> Result<IpNetwork, Expe
 }
 
 /// Reads a uid. The largest number is no uid: the kernel takes it for "none".
-pub fn parse_uid(text: &str) -> Result<u32, Expected> {
+pub(crate) fn parse_uid(text: &str) -> Result<u32, Expected> {
     parse_decimal(text).filter(|uid| *uid != u32::MAX).ok_or(Expected::Uid)
 }
 
 /// Reads an interface's name as the kernel takes it (`dev_valid_name` in
 /// `net/core/dev.c`), where a `+` behind it stands for any ending.
-pub fn parse_interface(text: &str) -> Result<InterfacePattern, Expected> {
+pub(crate) fn parse_interface(text: &str) -> Result<InterfacePattern, Expected> {
     let (name, prefix) = match text.strip_suffix('+') {
         Some(name) => (name, true),
         None => (text, false),
@@ -131,7 +131,7 @@ pub fn parse_interface(text: &str) -> Result<InterfacePattern, Expected> {
 
 impl Lists {
     /// The lists that have items, by the names of the log and the metrics.
-    pub fn present(&self) -> Vec<&'static str> {
+    pub(crate) fn present(&self) -> Vec<&'static str> {
         let all = [
             ("outbound-ports", self.outbound_ports.is_empty()),
             ("inbound-ports", self.inbound_ports.is_empty()),
@@ -145,12 +145,12 @@ impl Lists {
 }
 
 /// Whether these are all ports there are.
-pub fn are_all_ports(ranges: &[PortRange]) -> bool {
+pub(crate) fn are_all_ports(ranges: &[PortRange]) -> bool {
     cover(ranges.iter().map(|range| (range.first.into(), range.last.into())), 1, 65535)
 }
 
 /// Whether these are all IPv4 addresses there are.
-pub fn are_all_ipv4(ranges: &[IpNetwork]) -> bool {
+pub(crate) fn are_all_ipv4(ranges: &[IpNetwork]) -> bool {
     let of_ipv4 = ranges.iter().filter_map(|range| match range {
         IpNetwork::V4(range) => {
             Some((u32::from(range.network()).into(), u32::from(range.broadcast()).into()))

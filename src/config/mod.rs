@@ -7,14 +7,14 @@
 //!
 //! Pure.
 
-pub mod expected;
+pub(crate) mod expected;
 pub mod lists;
 mod mesh_config;
 mod parse;
 pub mod profile;
 mod read;
 mod scalar;
-pub mod source;
+pub(crate) mod source;
 mod unknown;
 
 use std::collections::BTreeMap;
@@ -24,20 +24,20 @@ use std::path::PathBuf;
 use log::LevelFilter;
 use serde_json::value::RawValue;
 
-pub use lists::{Lists, PortRange};
-pub use mesh_config::MeshConfigError;
-pub use profile::{Layout, Profile};
-pub use read::ConfigError;
-pub use source::{Entry, SourceError};
+pub(crate) use lists::{Lists, PortRange};
+pub(crate) use profile::{Layout, Profile};
+pub(crate) use read::ConfigError;
+pub use source::Entry;
+pub(crate) use source::SourceError;
 
 /// The capability that makes the runtime pass a pod's annotations.
-pub const CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
+pub(crate) const CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";
 
 /// The `type` of our entry in a conflist, which is also the binary's name.
-pub const PLUGIN_TYPE: &str = "osm-cni";
+pub(crate) const PLUGIN_TYPE: &str = "osm-cni";
 
 /// Whether an entry of a conflist with this `type` is ours.
-pub fn is_ours(plugin_type: &str) -> bool {
+pub(crate) fn is_ours(plugin_type: &str) -> bool {
     plugin_type == PLUGIN_TYPE
 }
 
@@ -45,82 +45,82 @@ pub fn is_ours(plugin_type: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where and how much is logged.
-    pub log: LogSettings,
+    pub(crate) log: LogSettings,
     /// Namespaces whose pods are left alone; the default where the field is
     /// wrong, so that no setting stops the node's own pods.
-    pub excluded_namespaces: Vec<String>,
+    pub(crate) excluded_namespaces: Vec<String>,
     /// Which pods are redirected, and how; or the first field about it that is
     /// wrong.
-    pub selection: Result<Selection, ConfigError>,
+    pub(crate) selection: Result<Selection, ConfigError>,
     /// What is odd but does no harm, one sentence each.
     pub warnings: Vec<String>,
 }
 
 /// All that decides which pods are redirected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Selection {
+pub(crate) struct Selection {
     /// Where the kubelet keeps its pods.
-    pub kubelet_dir: PathBuf,
+    pub(crate) kubelet_dir: PathBuf,
     /// The meshes that are served, at least one.
-    pub meshes: Vec<Mesh>,
+    pub(crate) meshes: Vec<Mesh>,
     /// Sidecar volumes of the meshes that are known, but not served.
-    pub other_volumes: Vec<OtherVolume>,
+    pub(crate) other_volumes: Vec<OtherVolume>,
 }
 
 /// A volume that only the sidecar of a mesh outside the settings has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct OtherVolume {
+pub(crate) struct OtherVolume {
     /// The volume.
-    pub volume: String,
+    pub(crate) volume: String,
     /// The mesh.
-    pub profile: &'static Profile,
+    pub(crate) profile: &'static Profile,
 }
 
 /// The settings of one mesh.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Mesh {
+pub(crate) struct Mesh {
     /// Which mesh.
-    pub profile: &'static Profile,
+    pub(crate) profile: &'static Profile,
     /// The part of its annotations before the slash.
-    pub annotation_prefix: String,
+    pub(crate) annotation_prefix: String,
     /// Names of volumes by which an injected sidecar is recognised.
-    pub sidecar_volumes: Vec<String>,
+    pub(crate) sidecar_volumes: Vec<String>,
     /// Namespaces whose pods have a sidecar, where no volume tells; `*` is all.
-    pub namespaces: Vec<String>,
+    pub(crate) namespaces: Vec<String>,
     /// Whether pods may take themselves out of interception.
-    pub pod_exclusions: PodExclusions,
+    pub(crate) pod_exclusions: PodExclusions,
     /// The rules of its pods; or the first field about them that is wrong.
-    pub redirection: Result<Redirection, ConfigError>,
+    pub(crate) redirection: Result<Redirection, ConfigError>,
 }
 
 /// All settings that decide what the rules are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Redirection {
+pub(crate) struct Redirection {
     /// The chains.
-    pub layout: &'static Layout,
+    pub(crate) layout: &'static Layout,
     /// The proxy's uid and ports.
-    pub proxy: Proxy,
+    pub(crate) proxy: Proxy,
     /// What IPv6 traffic gets.
-    pub ipv6: Ipv6Mode,
+    pub(crate) ipv6: Ipv6Mode,
     /// Where the proxy reaches the application.
-    pub local_proxy_mode: LocalProxyMode,
+    pub(crate) local_proxy_mode: LocalProxyMode,
     /// The mesh's lists.
-    pub lists: Lists,
+    pub(crate) lists: Lists,
 }
 
 /// `proxy`: the sidecar's uid and ports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     /// The uid that the proxy runs as.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Where outbound connections are redirected to.
-    pub outbound_port: u16,
+    pub(crate) outbound_port: u16,
     /// Where inbound connections are redirected to.
-    pub inbound_port: u16,
+    pub(crate) inbound_port: u16,
     /// The proxy's administration port.
-    pub admin_port: u16,
+    pub(crate) admin_port: u16,
     /// Ports of the proxy that are reached directly: metrics and health checks.
-    pub inbound_bypass_ports: Vec<PortRange>,
+    pub(crate) inbound_bypass_ports: Vec<PortRange>,
 }
 
 /// `ipv6`: what IPv6 traffic gets.
@@ -136,7 +136,7 @@ pub enum Ipv6Mode {
 
 /// `sidecar.localProxyMode`: where the proxy reaches the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LocalProxyMode {
+pub(crate) enum LocalProxyMode {
     /// At the loopback address.
     Localhost,
     /// At the pod's own address.
@@ -145,7 +145,7 @@ pub enum LocalProxyMode {
 
 /// `podExclusions`: whether pods may take themselves out of interception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum PodExclusions {
+pub(crate) enum PodExclusions {
     /// Their annotations count.
     Honor,
     /// Their list annotations do not, nor does `disabled` on a pod of the mesh.
@@ -154,18 +154,18 @@ pub enum PodExclusions {
 
 /// Where and how much is logged. Where a field is wrong, its default holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct LogSettings {
+pub(crate) struct LogSettings {
     /// `logLevel`
-    pub level: LevelFilter,
+    pub(crate) level: LevelFilter,
     /// `logFile`; none if empty.
-    pub file: Option<PathBuf>,
+    pub(crate) file: Option<PathBuf>,
     /// `logFormat`
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
 }
 
 /// `logFormat`: the form of a line in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// Time, level, then `key=value` pairs.
     Text,
     /// A JSON object.
@@ -185,7 +185,7 @@ impl Settings {
     }
 
     /// The same with other meshes than the built-in ones.
-    pub fn parse_with(
+    pub(crate) fn parse_with(
         fields: BTreeMap<String, &RawValue>,
         profiles: &'static [&'static Profile],
     ) -> Self {
@@ -227,7 +227,7 @@ impl Default for LogSettings {
 impl Selection {
     /// All volumes by which a sidecar is recognised, of meshes that are served
     /// and of others; none if no mesh is recognised by its volumes.
-    pub fn volumes(&self) -> Vec<String> {
+    pub(crate) fn volumes(&self) -> Vec<String> {
         let ours = self.meshes.iter().flat_map(|mesh| &mesh.sidecar_volumes);
         let others = self.other_volumes.iter().map(|other| &other.volume);
         ours.chain(others).cloned().collect()

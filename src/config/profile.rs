@@ -12,16 +12,16 @@ pub struct Layout {
     /// The word in the settings.
     pub name: &'static str,
     /// The order of the rules.
-    pub order: RuleOrder,
+    pub(crate) order: RuleOrder,
     /// The names of the chains.
-    pub chains: ChainNames,
+    pub(crate) chains: ChainNames,
     /// The default of `proxy.inboundBypassPorts`: metrics, then health checks.
-    pub inbound_bypass_ports: &'static [u16],
+    pub(crate) inbound_bypass_ports: &'static [u16],
 }
 
 /// The order of the rules, which two generations of OSM have differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RuleOrder {
+pub(crate) enum RuleOrder {
     /// The reference document's.
     V0,
     /// That of OSM 1.1 and later, and of FSM.
@@ -30,15 +30,15 @@ pub enum RuleOrder {
 
 /// The names of the four chains.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct ChainNames {
+pub(crate) struct ChainNames {
     /// Inbound connections: exclusions, then on to the proxy.
-    pub inbound: &'static str,
+    pub(crate) inbound: &'static str,
     /// Redirects to the proxy's inbound port.
-    pub in_redirect: &'static str,
+    pub(crate) in_redirect: &'static str,
     /// Outbound connections: exclusions, then on to the proxy.
-    pub outbound: &'static str,
+    pub(crate) outbound: &'static str,
     /// Redirects to the proxy's outbound port.
-    pub out_redirect: &'static str,
+    pub(crate) out_redirect: &'static str,
 }
 
 /// A mesh, with the defaults of its settings.
@@ -47,34 +47,34 @@ pub struct Profile {
     /// The word in the setting `mesh`.
     pub name: &'static str,
     /// The mesh's name for people.
-    pub title: &'static str,
+    pub(crate) title: &'static str,
     /// The default of `ruleset`.
-    pub layout: &'static Layout,
+    pub(crate) layout: &'static Layout,
     /// The default of `annotationPrefix`.
-    pub annotation_prefix: &'static str,
+    pub(crate) annotation_prefix: &'static str,
     /// Annotations under that prefix that are the mesh's own business.
-    pub other_annotations: &'static [&'static str],
+    pub(crate) other_annotations: &'static [&'static str],
     /// The default of `sidecarVolumes`.
-    pub sidecar_volume: &'static str,
+    pub(crate) sidecar_volume: &'static str,
     /// Where the control plane runs: one of the default `excludedNamespaces`.
     pub namespace: &'static str,
     /// The default of `proxy`.
-    pub proxy: ProxyDefaults,
+    pub(crate) proxy: ProxyDefaults,
     /// The mesh's own MeshConfig.
     pub mesh_config: MeshConfigKind,
 }
 
 /// The uid and the ports of a mesh's proxy.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub struct ProxyDefaults {
+pub(crate) struct ProxyDefaults {
     /// The uid that the proxy runs as.
-    pub uid: u32,
+    pub(crate) uid: u32,
     /// Where outbound connections are redirected to.
-    pub outbound_port: u16,
+    pub(crate) outbound_port: u16,
     /// Where inbound connections are redirected to.
-    pub inbound_port: u16,
+    pub(crate) inbound_port: u16,
     /// The proxy's administration port.
-    pub admin_port: u16,
+    pub(crate) admin_port: u16,
 }
 
 /// How a MeshConfig of this mesh is recognised, and what it stands for.
@@ -85,13 +85,13 @@ pub struct MeshConfigKind {
     /// The name of the object in the control plane's namespace.
     pub name: &'static str,
     /// The ruleset of certain versions; all others have `newest`.
-    pub versions: &'static [(&'static str, &'static Layout)],
+    pub(crate) versions: &'static [(&'static str, &'static Layout)],
     /// The ruleset of all other versions.
-    pub newest: &'static Layout,
+    pub(crate) newest: &'static Layout,
 }
 
 /// The reference document's chains, OSM's first releases.
-pub static OSM_V0: Layout = Layout {
+pub(crate) static OSM_V0: Layout = Layout {
     name: "osm-v0",
     order: RuleOrder::V0,
     chains: ChainNames {
@@ -104,7 +104,7 @@ pub static OSM_V0: Layout = Layout {
 };
 
 /// The chains of OSM 1.1 and 1.2.
-pub static OSM_V1: Layout = Layout {
+pub(crate) static OSM_V1: Layout = Layout {
     name: "osm-v1",
     order: RuleOrder::V1,
     chains: ChainNames {
@@ -117,7 +117,7 @@ pub static OSM_V1: Layout = Layout {
 };
 
 /// The chains of Flomesh Service Mesh.
-pub static FSM_LAYOUT: Layout = Layout {
+pub(crate) static FSM_LAYOUT: Layout = Layout {
     name: "fsm",
     order: RuleOrder::V1,
     chains: ChainNames {
@@ -137,7 +137,7 @@ const ENVOY: ProxyDefaults =
     ProxyDefaults { uid: 1500, outbound_port: 15001, inbound_port: 15003, admin_port: 15000 };
 
 /// Open Service Mesh.
-pub static OSM: Profile = Profile {
+pub(crate) static OSM: Profile = Profile {
     name: "osm",
     title: "Open Service Mesh",
     layout: &OSM_V0,
@@ -155,7 +155,7 @@ pub static OSM: Profile = Profile {
 };
 
 /// Flomesh Service Mesh.
-pub static FSM: Profile = Profile {
+pub(crate) static FSM: Profile = Profile {
     name: "fsm",
     title: "Flomesh Service Mesh",
     layout: &FSM_LAYOUT,

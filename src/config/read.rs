@@ -16,11 +16,11 @@ use crate::sanitize;
 #[error("{path}: {value} is not {expected}")]
 pub struct ConfigError {
     /// The field, like `traffic.outboundPortExclusionList[1]`.
-    pub path: String,
+    pub(crate) path: String,
     /// Its value as JSON, shortened.
-    pub value: String,
+    pub(crate) value: String,
     /// What it should be.
-    pub expected: Expected,
+    pub(crate) expected: Expected,
 }
 
 /// The fields of an object.

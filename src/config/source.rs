@@ -22,11 +22,11 @@ pub struct Entry {
 
 /// A text with a configuration, and its name in messages.
 #[derive(Debug, Clone, Copy)]
-pub struct Document<'t> {
+pub(crate) struct Document<'t> {
     /// The file's name.
-    pub name: &'t str,
+    pub(crate) name: &'t str,
     /// What it holds.
-    pub text: &'t str,
+    pub(crate) text: &'t str,
 }
 
 /// A configuration text that holds no settings of ours.
@@ -93,7 +93,7 @@ impl Entry {
     ///
     /// # Errors
     /// See [`SourceError`]; it names the document.
-    pub fn from_documents(
+    pub(crate) fn from_documents(
         config: Option<Document<'_>>,
         mesh_configs: &[Document<'_>],
     ) -> Result<Self, SourceError> {
@@ -119,7 +119,7 @@ impl Entry {
 
     /// Our entry in a configuration of the node, a list or a single plugin;
     /// none if it has none.
-    pub fn in_configuration(text: &str) -> Option<Self> {
+    pub(crate) fn in_configuration(text: &str) -> Option<Self> {
         let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
         let fields = match fields.get("plugins") {
             Some(plugins) => our_plugin(plugins)?,
@@ -141,7 +141,7 @@ impl Entry {
     }
 
     /// The same entry with this ruleset, for each of its meshes.
-    pub fn with_ruleset(mut self, layout: &Layout) -> Self {
+    pub(crate) fn with_ruleset(mut self, layout: &Layout) -> Self {
         let meshes = self.fields.get_mut("meshes").and_then(Value::as_object_mut);
         let meshes = meshes.into_iter().flat_map(|meshes| meshes.values_mut());
         for mesh in meshes.filter_map(Value::as_object_mut) {

@@ -17,21 +17,6 @@ use whole::whole;
 /// The versions of the layout that older releases had.
 const OLDER_LAYOUTS: std::ops::Range<u32> = 1..LAYOUT_VERSION;
 
-/// Compares all of it, to the last byte of the owner.
-///
-/// # Errors
-/// The first difference.
-pub fn exact(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
-    compare(expected, found, |table, found| {
-        if let (Some(expected), Some(found)) = (&table.owner, &found.owner)
-            && !found.same_attachment(expected)
-        {
-            return Err(other_owner(expected, found));
-        }
-        whole(table, found, &|_| false)
-    })
-}
-
 /// Compares as CHECK does:
 ///
 /// - A table that was made for another interface of the same pod, by whatever
@@ -93,7 +78,7 @@ pub(super) fn extent(expected: &Owner, found: &Owner) -> Result<Extent, Differen
 ///
 /// # Errors
 /// The first difference.
-pub fn redirection(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
+pub(crate) fn redirection(expected: &Ruleset, found: &Installed) -> Result<(), Difference> {
     compare(expected, found, outline)
 }
 

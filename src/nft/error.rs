@@ -88,12 +88,12 @@ pub struct Refusal {
     /// The kernel's error.
     pub errno: Errno,
     /// The kernel's text, where it has one (`NLMSGERR_ATTR_MSG`).
-    pub text: Option<String>,
+    pub(crate) text: Option<String>,
     /// The attribute at fault, where the kernel points at one
     /// (`NLMSGERR_ATTR_OFFS`).
     pub attribute: Option<String>,
     /// What this kernel probably lacks.
-    pub hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 impl std::fmt::Display for Refusal {

@@ -18,11 +18,11 @@ pub struct Installed {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledTable {
     /// The family.
-    pub family: Family,
+    pub(crate) family: Family,
     /// Its comment.
-    pub comment: Option<String>,
+    pub(crate) comment: Option<String>,
     /// Whose it is, if its comment is ours.
-    pub owner: Option<Owner>,
+    pub(crate) owner: Option<Owner>,
     /// Its sets, in the order they were made, elements sorted.
     pub sets: Vec<Set>,
     /// Its chains, in the order they were made.
@@ -35,16 +35,16 @@ pub struct InstalledTable {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledChain {
     /// The name.
-    pub name: String,
+    pub(crate) name: String,
     /// Where its packets come from.
-    pub place: Place,
+    pub(crate) place: Place,
     /// The rules in order.
     pub rules: Vec<InstalledRule>,
 }
 
 /// Where a chain's packets come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     /// From other chains.
     Jumped,
     /// From the kernel.
@@ -57,18 +57,18 @@ pub enum Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledRule {
     /// What it says.
-    pub reading: Reading,
+    pub(crate) reading: Reading,
     /// Packets that it matched.
     pub packets: u64,
     /// Bytes that it matched.
-    pub bytes: u64,
+    pub(crate) bytes: u64,
     /// The kernel's number for it.
     pub handle: u64,
 }
 
 /// What a rule says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// A rule that we could have made.
     Known(Rule),
     /// Another's.
@@ -102,7 +102,7 @@ impl InstalledTable {
     }
 
     /// The table, if all of it could have been made by us.
-    pub fn table(&self) -> Option<Table> {
+    pub(crate) fn table(&self) -> Option<Table> {
         if !self.foreign.is_empty() {
             return None;
         }

@@ -13,12 +13,12 @@ mod error;
 mod hint;
 mod installed;
 pub(crate) mod netlink;
-pub mod reach;
-pub mod socket;
+pub(crate) mod reach;
+pub(crate) mod socket;
 mod uapi;
 
-pub use difference::Difference;
-pub use encode::Batch;
+pub(crate) use difference::Difference;
 pub use error::{NftError, Refusal};
-pub use installed::{Installed, InstalledChain, InstalledRule, InstalledTable, Place, Reading};
+pub use installed::Installed;
+pub(crate) use installed::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
 pub use socket::{NftSocket, TableOwner};

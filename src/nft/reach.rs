@@ -21,7 +21,7 @@ pub(super) fn expected(table: &Table, point: HookPoint) -> Vec<&Verdict> {
 }
 
 /// The same of an installed table.
-pub fn installed(table: &InstalledTable, point: HookPoint) -> Vec<&Verdict> {
+pub(crate) fn installed(table: &InstalledTable, point: HookPoint) -> Vec<&Verdict> {
     let chains = table.chains.iter().map(|chain| Chain {
         name: &chain.name,
         point: match &chain.place {

@@ -16,20 +16,12 @@ use serde_json::{Map, Value};
 
 pub use super::name::Kind;
 use super::splice;
+use crate::cni::version::SpecVersion;
 use crate::config::PLUGIN_TYPE;
 use crate::sanitize;
 
-/// The CNI versions that the plugin answers, oldest first.
-const SUPPORTED: [Version; 5] = [
-    Version([0, 3, 0]),
-    Version([0, 3, 1]),
-    Version([0, 4, 0]),
-    Version([1, 0, 0]),
-    Version([1, 1, 0]),
-];
-
 /// A CNI version: major, minor, patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Version([u64; 3]);
 
 /// The version that a list has, as two generations of runtimes read it.
@@ -137,7 +129,7 @@ impl Network {
 
     /// The list's text; of a single plugin, that of the list made of it.
     #[must_use]
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
@@ -148,12 +140,12 @@ impl Network {
     /// Whether the plugin answers calls of this list's version.
     #[must_use]
     pub fn is_supported(&self) -> bool {
-        SUPPORTED.contains(&self.version())
+        supported().contains(&self.version())
     }
 
     /// Whether the plugin answers the calls of a runtime before CNI 1.1, too.
     pub(crate) fn is_supported_before_1_1(&self) -> bool {
-        SUPPORTED.contains(&self.versions.before_1_1)
+        supported().contains(&self.versions.before_1_1)
     }
 
     /// The text of our own list: a copy of this one with our entry. A runtime
@@ -169,7 +161,7 @@ impl Network {
 
     /// Whether the list is older than the first version with chained results.
     pub(crate) fn is_too_old(&self) -> bool {
-        self.version() < SUPPORTED[0]
+        self.version() < supported()[0]
     }
 
     /// Whether no plugin but loopback (and ours) is in the list.
@@ -212,7 +204,7 @@ impl Network {
 
     /// The first entry of ours.
     #[must_use]
-    pub fn entry(&self) -> Option<Map<String, Value>> {
+    pub(crate) fn entry(&self) -> Option<Map<String, Value>> {
         let ours = self.plugins.iter().find(|plugin| plugin.kind == PLUGIN_TYPE)?;
         serde_json::from_str(&self.text[ours.span.clone()]).ok()
     }
@@ -290,6 +282,17 @@ impl Version {
     }
 }
 
+/// The CNI versions that the plugin answers, oldest first.
+fn supported() -> [Version; 5] {
+    SpecVersion::ALL.map(Version::from)
+}
+
+impl From<SpecVersion> for Version {
+    fn from(version: SpecVersion) -> Self {
+        Version::parse(version.as_str()).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Version([major, minor, patch]) = self;
@@ -360,9 +363,9 @@ fn versions(fields: &Fields<'_>) -> Result<Versions, Broken> {
     for text in &listed {
         all.push(parse(text, "cniVersions", Runtimes::Depends)?);
     }
-    let [.., before_newest, newest] = SUPPORTED;
+    let [.., before_newest, newest] = supported();
     let known = all.iter().filter(|version| **version <= newest).max();
-    let is_remedy = |version: &&Version| SUPPORTED.contains(version) && **version < newest;
+    let is_remedy = |version: &&Version| supported().contains(version) && **version < newest;
     Ok(Versions {
         newest: known.copied().unwrap_or(before_1_1),
         before_1_1,

@@ -35,7 +35,7 @@ impl Network {
     /// The text without any entry of ours; the exact inverse of
     /// [`Self::with_entry`].
     #[must_use]
-    pub fn without_ours(&self) -> String {
+    pub(crate) fn without_ours(&self) -> String {
         let mut text = String::with_capacity(self.text.len());
         let mut copied = 0;
         for (index, plugin) in self.plugins.iter().enumerate() {
@@ -52,7 +52,7 @@ impl Network {
 
     /// Whether both say the same, our entries and whitespace aside.
     #[must_use]
-    pub fn same_but_ours(&self, other: &Self) -> bool {
+    pub(crate) fn same_but_ours(&self, other: &Self) -> bool {
         let (a, b) = (self.without_ours(), other.without_ours());
         tight(&a).eq(tight(&b))
     }

@@ -39,12 +39,12 @@ impl PodAddresses {
     }
 
     /// Whether this is one of them.
-    pub fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address)
     }
 
     /// The first IPv4 address.
-    pub fn ipv4(&self) -> Option<Ipv4Addr> {
+    pub(crate) fn ipv4(&self) -> Option<Ipv4Addr> {
         self.0.iter().find_map(|address| match address {
             IpAddr::V4(address) => Some(*address),
             IpAddr::V6(_) => None,
@@ -52,7 +52,7 @@ impl PodAddresses {
     }
 
     /// The first IPv6 address.
-    pub fn ipv6(&self) -> Option<Ipv6Addr> {
+    pub(crate) fn ipv6(&self) -> Option<Ipv6Addr> {
         self.0.iter().find_map(|address| match address {
             IpAddr::V6(address) => Some(*address),
             IpAddr::V4(_) => None,

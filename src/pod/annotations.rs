@@ -38,9 +38,9 @@ pub enum AnnotationValue {
 #[error("{path}: {value} is not an object")]
 pub struct Malformed {
     /// Where it stands in the configuration.
-    pub path: String,
+    pub(crate) path: String,
     /// The value as JSON, shortened.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 /// An annotation of ours whose value is not of its form.
@@ -48,11 +48,11 @@ pub struct Malformed {
 #[error("pod annotation {key}: {value} is not {expected}")]
 pub struct AnnotationError {
     /// The annotation.
-    pub key: String,
+    pub(crate) key: String,
     /// The value, or the item of it that is wrong, as JSON, shortened.
-    pub value: String,
+    pub(crate) value: String,
     /// What it should be.
-    pub expected: Expected,
+    pub(crate) expected: Expected,
 }
 
 /// The annotation `sidecar-injection`.
@@ -91,13 +91,13 @@ impl Annotations {
     }
 
     /// Annotations that are known to be text.
-    pub fn of_texts(all: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub(crate) fn of_texts(all: impl IntoIterator<Item = (String, String)>) -> Self {
         let all = all.into_iter().map(|(key, text)| (key, AnnotationValue::Text(text)));
         Annotations::Passed(all.collect())
     }
 
     /// Whether there is none, passed or not.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         match self {
             Annotations::NotPassed => true,
             Annotations::Passed(all) => all.is_empty(),
@@ -118,7 +118,7 @@ impl Annotations {
     }
 
     /// Whether there is one under this prefix.
-    pub fn has_any(&self, prefix: &str) -> bool {
+    pub(crate) fn has_any(&self, prefix: &str) -> bool {
         self.under(prefix).next().is_some()
     }
 
@@ -180,7 +180,7 @@ impl Annotations {
 
     /// Annotations under the mesh's prefix that neither we nor the mesh know, a
     /// sentence each: a misspelt exclusion excludes nothing.
-    pub fn unknown(&self, mesh: &Mesh) -> Vec<String> {
+    pub(crate) fn unknown(&self, mesh: &Mesh) -> Vec<String> {
         let prefix = &mesh.annotation_prefix;
         let known = |name: &str| {
             ANNOTATIONS.contains(&name) || mesh.profile.other_annotations.contains(&name)

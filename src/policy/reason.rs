@@ -54,7 +54,7 @@ pub enum Enrolment {
 
 impl Reason {
     /// A word for logs and metrics.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Reason::NotKubernetes => "not-kubernetes",
             Reason::ExcludedNamespace(_) => "excluded-namespace",
@@ -72,7 +72,7 @@ impl Reason {
 
 impl Enrolment {
     /// A word for logs and metrics.
-    pub fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Enrolment::SidecarVolume(_) => "sidecar-volume",
             Enrolment::Annotation => "annotation",

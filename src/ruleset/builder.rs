@@ -45,7 +45,7 @@ pub(super) struct Builder<'a> {
 
 /// Builds the ruleset of a policy: IPv4's table, and IPv6's unless it is
 /// bypassed.
-pub fn build(policy: &Policy, owner: Option<&Owner>) -> Ruleset {
+pub(crate) fn build(policy: &Policy, owner: Option<&Owner>) -> Ruleset {
     let ipv6 = match policy.ipv6 {
         Ipv6Mode::Bypass => None,
         Ipv6Mode::Redirect => Some((Family::Ip6, Action::Redirect)),

@@ -46,25 +46,25 @@ pub enum Direction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path<'a> {
     /// The rules it met, in order, matched or not.
-    pub steps: Vec<Step<'a>>,
+    pub(crate) steps: Vec<Step<'a>>,
     /// Where it ends.
     pub end: End,
     /// The index in `steps` of the rule that decided: the last that matched and
     /// was no jump. None if no rule did.
-    pub decided_by: Option<usize>,
+    pub(crate) decided_by: Option<usize>,
 }
 
 /// One rule that a packet met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step<'a> {
+pub(crate) struct Step<'a> {
     /// The chain.
-    pub chain: &'a Chain,
+    pub(crate) chain: &'a Chain,
     /// The rule's index in the chain, from 0.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The rule.
-    pub rule: &'a Rule,
+    pub(crate) rule: &'a Rule,
     /// Whether all its conditions held.
-    pub matched: bool,
+    pub(crate) matched: bool,
 }
 
 /// Where a connection ends.
@@ -118,7 +118,7 @@ pub enum EvalError {
 
 /// How deep jumps go: `NFT_JUMP_STACK_SIZE` in the kernel's
 /// `include/net/netfilter/nf_tables.h`.
-pub const MAX_JUMPS: usize = 16;
+pub(crate) const MAX_JUMPS: usize = 16;
 
 /// Follows a packet through the rules of its family. Where the ruleset has no
 /// table of that family it goes straight to its destination.
@@ -139,19 +139,19 @@ pub fn eval<'a>(ruleset: &'a Ruleset, packet: &Packet<'_>) -> Result<Path<'a>, E
 
 impl<'a> Path<'a> {
     /// The rule that decided; none where the packet fell through to the policy.
-    pub fn decision(&self) -> Option<Step<'a>> {
+    pub(crate) fn decision(&self) -> Option<Step<'a>> {
         self.decided_by.and_then(|index| self.steps.get(index)).copied()
     }
 
     /// The list that the deciding rule comes from, if it comes from one.
-    pub fn provenance(&self) -> Option<Provenance> {
+    pub(crate) fn provenance(&self) -> Option<Provenance> {
         self.decision().and_then(|step| step.provenance())
     }
 }
 
 impl Step<'_> {
     /// The list that the rule comes from, if it comes from one.
-    pub fn provenance(&self) -> Option<Provenance> {
+    pub(crate) fn provenance(&self) -> Option<Provenance> {
         self.rule.comment.as_deref().and_then(Provenance::parse)
     }
 }

@@ -22,12 +22,13 @@ pub mod text;
 
 pub use crate::interface::InterfacePattern;
 pub(crate) use blocks::prefix_mask;
-pub use builder::build;
+pub(crate) use builder::build;
 pub use model::{
-    Chain, ChainKind, Family, Hook, HookPoint, Match, Name, Op, Operand, Rule, Ruleset, TABLE,
-    Table, Verdict,
+    Chain, ChainKind, Family, Hook, HookPoint, Match, Op, Operand, Rule, Ruleset, Table, Verdict,
 };
-pub use owner::{LAYOUT_VERSION, Owner};
+pub(crate) use model::{Name, TABLE};
+pub(crate) use owner::LAYOUT_VERSION;
+pub use owner::Owner;
 pub use probe::{PROBE, PROBE_COMMENT};
-pub use provenance::{List, Origin, Provenance};
+pub(crate) use provenance::{List, Origin, Provenance};
 pub use set::{Elements, Set};

@@ -9,10 +9,10 @@ use super::{Owner, Set};
 use crate::interface::InterfacePattern;
 
 /// The name of our table, in every family.
-pub const TABLE: &str = "osm";
+pub(crate) const TABLE: &str = "osm";
 
 /// A chain's or a set's name.
-pub type Name = Cow<'static, str>;
+pub(crate) type Name = Cow<'static, str>;
 
 /// All that osm-cni sets in one network namespace: one table per family.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -169,7 +169,7 @@ pub enum Verdict {
 
 impl Ruleset {
     /// How many rules there are, in all tables.
-    pub fn rule_count(&self) -> usize {
+    pub(crate) fn rule_count(&self) -> usize {
         let chains = self.tables.iter().flat_map(|table| &table.chains);
         chains.map(|chain| chain.rules.len()).sum()
     }
@@ -187,7 +187,7 @@ impl Table {
     }
 
     /// The chain of this name.
-    pub fn chain(&self, name: &str) -> Option<&Chain> {
+    pub(crate) fn chain(&self, name: &str) -> Option<&Chain> {
         self.chains.iter().find(|chain| chain.name == name)
     }
 }
@@ -218,7 +218,7 @@ impl Family {
     }
 
     /// The family of an address.
-    pub fn of(address: IpAddr) -> Self {
+    pub(crate) fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Family::Ip,
             IpAddr::V6(_) => Family::Ip6,

@@ -7,7 +7,7 @@ use std::fmt;
 
 /// The version of the layout, written into each table's comment. It changes
 /// when CHECK of a newer plugin could no longer recognise an older table.
-pub const LAYOUT_VERSION: u32 = 2;
+pub(crate) const LAYOUT_VERSION: u32 = 2;
 
 /// What a table's comment says: which attachment the table belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl Owner {
     }
 
     /// Reads a table's comment; none if we did not write it.
-    pub fn parse(comment: &str) -> Option<Self> {
+    pub(crate) fn parse(comment: &str) -> Option<Self> {
         let rest = comment.strip_prefix("osm-cni layout ")?;
         let (layout, rest) = rest.split_once(" container ")?;
         let (container, interface) = rest.split_once(" interface ")?;
@@ -54,7 +54,7 @@ impl Owner {
     }
 
     /// Whether both name the same attachment, whatever the layout.
-    pub fn same_attachment(&self, other: &Owner) -> bool {
+    pub(crate) fn same_attachment(&self, other: &Owner) -> bool {
         self.container == other.container && self.interface == other.interface
     }
 }

@@ -6,16 +6,16 @@
 /// Which list a rule comes from, and who wrote that list. It is the rule's
 /// comment, so the kernel keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Provenance {
+pub(crate) struct Provenance {
     /// The list.
-    pub list: List,
+    pub(crate) list: List,
     /// Who wrote it.
-    pub origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 /// The lists that settings and annotations carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum List {
+pub(crate) enum List {
     /// Destination ports not redirected on the way out.
     OutboundPorts,
     /// Destination ports not redirected on the way in.
@@ -32,7 +32,7 @@ pub enum List {
 
 /// Who wrote a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// The mesh's settings.
     MeshConfig,
     /// The pod's annotations.
@@ -41,7 +41,7 @@ pub enum Origin {
 
 impl Provenance {
     /// The comment of a rule that comes from this list.
-    pub fn comment(self) -> &'static str {
+    pub(crate) fn comment(self) -> &'static str {
         use List::*;
         use Origin::*;
         match (self.list, self.origin) {
@@ -61,7 +61,7 @@ impl Provenance {
     }
 
     /// Every provenance there can be.
-    pub fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         use List::*;
         let lists =
             [OutboundPorts, InboundPorts, OutboundRanges, IncludedRanges, Interfaces, OutboundUids];
@@ -71,7 +71,7 @@ impl Provenance {
     }
 
     /// Reads a rule's comment back.
-    pub fn parse(comment: &str) -> Option<Self> {
+    pub(crate) fn parse(comment: &str) -> Option<Self> {
         Self::all().find(|provenance| provenance.comment() == comment)
     }
 }

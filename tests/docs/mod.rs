@@ -5,6 +5,7 @@ mod commands;
 mod links;
 mod quoted;
 mod tables;
+mod visibility;
 
 use std::path::{Path, PathBuf};
 

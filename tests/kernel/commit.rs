@@ -39,10 +39,12 @@ fn the_printed_text_is_what_nft_lists() {
         let netns = TestNetns::new();
         netns.nft().commit(&encode::replace(&ruleset, &[])).expect("committed");
         let mut printed = Vec::new();
-        text::nft_counted(&ruleset, |_, _, _| (0, 0), &mut printed).expect("written");
+        text::nft(&ruleset, &mut printed).expect("written");
+        // what is only printed has no numbers
+        let listed = netns.nft_list().replace(" packets 0 bytes 0", "");
         // whitespace aside: how many elements are in a line is up to nft
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(words(&String::from_utf8_lossy(&printed)), words(&netns.nft_list()));
+        assert_eq!(words(&String::from_utf8_lossy(&printed)), words(&listed));
     }
 }
 
@@ -198,5 +200,5 @@ fn counters_come_back_and_are_no_difference() {
     let output = installed.table(Family::Ip).and_then(|table| table.chain("OUTPUT"));
     let packets: Vec<u64> = output.expect("there").rules.iter().map(|rule| rule.packets).collect();
     assert_eq!(packets, [0, 1]);
-    assert_eq!(osm_cni::nft::compare::exact(&ruleset, &installed), Ok(()));
+    assert_eq!(osm_cni::nft::compare::check(&ruleset, &installed, |_| false), Ok(()));
 }

@@ -17,12 +17,6 @@ pub(super) fn whole(
     found: &InstalledTable,
     is_pods: &dyn Fn(IpAddr) -> bool,
 ) -> Result<(), DifferenceKind> {
-    if let (Some(expected), Some(found)) = (&expected.owner, &found.owner)
-        && expected.layout != found.layout
-    {
-        let (expected, found) = (expected.layout, found.layout);
-        return Err(DifferenceKind::UnknownLayout { expected, found });
-    }
     if let Some(object) = found.foreign.first() {
         return Err(DifferenceKind::ObjectForeign(object.clone()));
     }

@@ -18,29 +18,12 @@ use crate::ruleset::{
 /// # Errors
 /// The writer's.
 pub fn nft(ruleset: &Ruleset, out: &mut impl Write) -> io::Result<()> {
-    print(ruleset, |_, _, _| Counter::Plain, out)
-}
-
-/// Prints the tables as `nft list table` does. `count` tells the packets and
-/// bytes of a chain's nth rule.
-///
-/// # Errors
-/// The writer's.
-pub fn nft_counted(
-    ruleset: &Ruleset,
-    count: impl Fn(Family, &str, usize) -> (u64, u64),
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let counter = |family, chain: &str, index| {
-        let (packets, bytes) = count(family, chain, index);
-        Counter::Numbers { packets, bytes }
-    };
-    print(ruleset, counter, out)
+    ruleset.tables.iter().try_for_each(|table| print_table(table, out))
 }
 
 /// One rule without its counter, as messages name it.
-pub fn rule(rule: &Rule, family: Family) -> String {
-    RuleText { rule, family, counter: Counter::None }.to_string()
+pub(crate) fn rule(rule: &Rule, family: Family) -> String {
+    RuleText { rule, family, counter: "" }.to_string()
 }
 
 /// A base chain's type, hook and priority: `type nat hook output priority -100`.
@@ -80,30 +63,7 @@ pub(crate) fn verdict(verdict: &Verdict) -> String {
     }
 }
 
-/// How a rule's counter is shown.
-#[derive(Clone, Copy)]
-enum Counter {
-    None,
-    Plain,
-    Numbers { packets: u64, bytes: u64 },
-}
-
-fn print(
-    ruleset: &Ruleset,
-    counter: impl Fn(Family, &str, usize) -> Counter,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    for table in &ruleset.tables {
-        print_table(table, &counter, out)?;
-    }
-    Ok(())
-}
-
-fn print_table(
-    table: &Table,
-    counter: &impl Fn(Family, &str, usize) -> Counter,
-    out: &mut impl Write,
-) -> io::Result<()> {
+fn print_table(table: &Table, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "table {} {TABLE} {{", table.family.as_str())?;
     if let Some(owner) = &table.owner {
         writeln!(out, "\tcomment \"{owner}\"")?;
@@ -115,7 +75,7 @@ fn print_table(
     }
     for chain in &table.chains {
         blank_between(&mut first, out)?;
-        print_chain(chain, table.family, counter, out)?;
+        print_chain(chain, table.family, out)?;
     }
     writeln!(out, "}}")
 }
@@ -164,19 +124,13 @@ fn print_elements(all: &[impl Display], out: &mut impl Write) -> io::Result<()> 
     writeln!(out, " }}")
 }
 
-fn print_chain(
-    chain: &Chain,
-    family: Family,
-    counter: &impl Fn(Family, &str, usize) -> Counter,
-    out: &mut impl Write,
-) -> io::Result<()> {
+fn print_chain(chain: &Chain, family: Family, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\tchain {} {{", chain.name)?;
     if let Some(base) = &chain.hook {
         writeln!(out, "\t\t{}; policy accept;", hook(base))?;
     }
-    for (index, rule) in chain.rules.iter().enumerate() {
-        let counter = counter(family, &chain.name, index);
-        writeln!(out, "\t\t{}", RuleText { rule, family, counter })?;
+    for rule in &chain.rules {
+        writeln!(out, "\t\t{}", RuleText { rule, family, counter: "counter " })?;
     }
     writeln!(out, "\t}}")
 }
@@ -184,7 +138,8 @@ fn print_chain(
 struct RuleText<'a> {
     rule: &'a Rule,
     family: Family,
-    counter: Counter,
+    /// `counter `, or nothing.
+    counter: &'static str,
 }
 
 impl Display for RuleText<'_> {
@@ -198,13 +153,7 @@ impl Display for RuleText<'_> {
                 write_match(condition, self.family, f)?;
             }
         }
-        match self.counter {
-            Counter::None => {}
-            Counter::Plain => f.write_str("counter ")?,
-            Counter::Numbers { packets, bytes } => {
-                write!(f, "counter packets {packets} bytes {bytes} ")?;
-            }
-        }
+        f.write_str(self.counter)?;
         f.write_str(&self::verdict(verdict))?;
         match comment {
             Some(comment) => write!(f, " comment \"{comment}\""),
