@@ -81,7 +81,7 @@ pub(crate) enum NodeError {
     Program { path: PathBuf, program: String, dir: PathBuf, primary: FileName },
     /// `--check`: there is no kubelet to be found.
     #[error(
-        "kubeletDir {path}: {reason}, so a pod's sidecar cannot be recognised by its volume: set kubeletDir to the directory that the kubelet's --root-dir names, and mount it", path = .path.display()
+        "kubeletDir {path}: {reason}, so a pod's sidecar cannot be recognised by its volume: set kubeletDir to the directory that the kubelet's --root-dir names, and mount it (an empty list in sidecarVolumes switches the look off)", path = .path.display()
     )]
     Kubelet { path: PathBuf, reason: String },
     /// `--check --audit`: pods with a sidecar and without rules.

@@ -16,9 +16,10 @@ use super::conflist::Network;
 use super::error::{NodeError, Obstacle};
 use super::files;
 use super::host_root::HostRoot;
+use super::kubelet_dir::Severity;
 use super::name::{CILIUM, CONF_NAME, FileName};
 use super::plan::{self, Mode, Plan, Target};
-use super::settings::{Severity, Sources, Wanted};
+use super::settings::{Sources, Wanted};
 use super::snapshot::{OwnList, Snapshot};
 use crate::config::{LogFormat, Settings};
 

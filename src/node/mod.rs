@@ -14,6 +14,7 @@
 //! | `replace`, `displace` | I/O: atomic replacement, and comparison with what is replaced |
 //! | `binary` | I/O: the program |
 //! | `settings` | I/O: what goes into our entry |
+//! | `kubelet_dir` | I/O: whether the kubelet's directory is one |
 //! | `install`, `uninstall` | the commands that act once, or check |
 //! | `reconcile` | the loop of `install` |
 //! | `watch` | I/O: changes of directories, and signals |
@@ -39,6 +40,7 @@ mod files;
 pub(crate) mod host_root;
 mod http;
 pub(crate) mod install;
+mod kubelet_dir;
 mod metrics;
 mod multus;
 mod name;

@@ -1,8 +1,8 @@
 //! The settings that `install` puts into our entry: where they come from, and
 //! what holds while they are wrong.
 //!
-//! I/O: reads the files of `--config` and `--mesh-config`, and looks whether
-//! the kubelet's directory is there.
+//! I/O: reads the files of `--config` and `--mesh-config`; through
+//! `kubelet_dir.rs` looks whether the kubelet's directory is one.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::content;
 use super::error::NodeError;
+use super::kubelet_dir::{KubeletDir, Severity};
 use crate::config::source::Document;
 use crate::config::{Entry, Settings, SourceError};
 use crate::error_chain::ErrorChain;
@@ -41,17 +42,9 @@ pub(crate) struct Wanted {
     /// The same, as the plugin reads it.
     pub(crate) settings: Settings,
     /// The kubelet's directory, unless it is not looked at.
-    pub(crate) kubelet: Option<Kubelet>,
+    pub(crate) kubelet_dir: Option<KubeletDir>,
     /// Which fields come from a MeshConfig.
     pub(crate) notes: Vec<String>,
-}
-
-/// The kubelet's directory of the settings.
-#[derive(Debug, Clone)]
-pub(crate) struct Kubelet {
-    pub(crate) dir: PathBuf,
-    /// Whether the settings name it.
-    is_set: bool,
 }
 
 impl Sources {
@@ -174,7 +167,7 @@ impl Wanted {
         let selection = selection.filter(|selection| !selection.volumes().is_empty());
         Wanted {
             digest: entry.digest(),
-            kubelet: selection.map(|it| Kubelet { dir: it.kubelet_dir.clone(), is_set }),
+            kubelet_dir: selection.map(|it| KubeletDir { path: it.kubelet_dir.clone(), is_set }),
             notes: Vec::new(),
             entry: plugin_entry,
             settings,
@@ -202,20 +195,7 @@ impl Wanted {
 
     /// What is wrong with the kubelet's directory.
     pub(crate) fn kubelet_problem(&self) -> Option<(NodeError, Severity)> {
-        let Kubelet { dir, is_set } = self.kubelet.as_ref()?;
-        let reason = match std::fs::metadata(dir.join("pods")) {
-            Ok(meta) if meta.is_dir() => return None,
-            Ok(_) => "its pods is not a directory".to_owned(),
-            Err(error) if error.kind() == ErrorKind::NotFound => match dir.is_dir() {
-                true => "it has no directory pods".to_owned(),
-                false => "there is no such directory".to_owned(),
-            },
-            Err(error) => format!("cannot look at its pods: {error}"),
-        };
-        // Without a kubelet at the default place this may be no Kubernetes node.
-        let is_elsewhere = !is_set && !dir.exists();
-        let severity = if is_elsewhere { Severity::Warning } else { Severity::Failure };
-        Some((NodeError::Kubelet { path: dir.clone(), reason }, severity))
+        self.kubelet_dir.as_ref()?.problem()
     }
 }
 
@@ -230,11 +210,4 @@ fn fields(entry: &Map<String, Value>) -> Vec<String> {
         fields.into_iter().flatten().map(move |(field, _)| format!("{part}.{field}"))
     };
     of("traffic").chain(of("sidecar")).collect()
-}
-
-/// Whether a problem makes `--check` fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Severity {
-    Warning,
-    Failure,
 }

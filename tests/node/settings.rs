@@ -173,6 +173,50 @@ fn a_kubelet_directory_that_is_none_makes_check_fail() {
     node.check(&config).expect("a kubelet's directory");
 }
 
+/// `--check` with the default settings, on a machine without `/var/lib/kubelet`,
+/// and beside a process of this name. They have a mount namespace of their own,
+/// which no other test's installer is in.
+fn check_beside(node: &Node, process: &str) -> Output {
+    let program = node.root.path().join(process);
+    fs::copy("/bin/sleep", &program).expect("copy");
+    let check = node.command("install", &["--check"]);
+    let check = [check.get_program()].into_iter().chain(check.get_args());
+    let script = r#"
+        mount -t tmpfs none /var/lib
+        "$0" 1000 & process=$!
+        until [ "$(cat /proc/$process/comm)" = "${0##*/}" ]; do sleep 0.01; done
+        "$@"; code=$?
+        kill $process
+        exit $code"#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script]).arg(program).args(check);
+    command.output().expect("it runs")
+}
+
+#[test]
+fn a_kubelet_beside_a_missing_default_directory_makes_check_fail() {
+    let node = Node::with(&[(NAME, PRIMARY)]);
+    node.install(&[]);
+    // The image of a node has no kubelet yet.
+    let output = check_beside(&node, "containerd");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(stderr(&output).contains("set kubeletDir"), "{}", stderr(&output));
+    for name in ["kubelet", "kubelite"] {
+        let output = check_beside(&node, name);
+        assert_eq!(output.status.code(), Some(1), "{name}: {}", stderr(&output));
+        for part in ["/var/lib/kubelet", "set kubeletDir", "sidecarVolumes"] {
+            assert!(stderr(&output).contains(part), "{}", stderr(&output));
+        }
+    }
+    // Nobody looks at the directory.
+    fs::write(node.settings(), r#"{"sidecarVolumes": []}"#).expect("write");
+    let settings = node.settings();
+    let config = ["--config", settings.to_str().expect("UTF-8")];
+    node.install(&config);
+    let output = node.run("install", &[&["--check"], &config[..]].concat());
+    assert!(!stderr(&output).contains("kubelet"), "{}", stderr(&output));
+}
+
 #[test]
 fn the_whole_entry_is_compared() {
     let node = Node::with(&[(NAME, PRIMARY)]);
