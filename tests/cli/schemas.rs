@@ -1,19 +1,44 @@
-//! What is printed for programs is as the schemas in `conf/` say.
+//! What is printed for programs is as the schemas in `conf/` say. Those of
+//! `inspect` and of `audit` are held to real pods in `cli::inspect`, `node::audit`
+//! and `containerd::audit`, that of the settings in `contract::schema`.
 
 use serde_json::{Value, json};
 
-use super::{argument, osm_cni_line, settings};
+use super::{argument, osm_cni, osm_cni_line, settings};
+use crate::support::host;
 use crate::support::schema::{named, problems};
 
-fn schema(name: &str) -> Value {
-    let schema = named(name);
-    assert!(schema["$id"].as_str().is_some_and(|id| id.starts_with("urn:osm-cni:schema:")));
-    schema
+#[test]
+fn every_output_for_programs_and_the_settings_have_a_schema_with_an_id() {
+    let all: Vec<_> = host::names_in(&host::repository().join("conf"))
+        .into_iter()
+        .filter_map(|name| name.strip_suffix(".schema.json").map(str::to_owned))
+        .collect();
+    let verbs: Vec<_> = super::manners::VERBS
+        .into_iter()
+        .filter(|verb| {
+            let help = osm_cni(&[verb, "--help"]).stdout;
+            let output = help.split("--output").nth(1).unwrap_or_default();
+            let row = output.split("\n  -").next().unwrap_or_default();
+            row.contains("json")
+        })
+        .collect();
+    assert_eq!(verbs, ["audit", "inspect", "render", "explain"]);
+    for name in verbs {
+        assert!(all.iter().any(|it| it == name), "conf/{name}.schema.json is missing");
+    }
+    for name in &all {
+        let subject = if name == "osm-cni" { "settings" } else { name };
+        let schema = named(name);
+        assert_eq!(schema["$id"], format!("urn:osm-cni:schema:{subject}"));
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema", "{name}");
+        assert!(schema["title"].is_string(), "{name}");
+    }
 }
 
 #[test]
 fn render_and_explain_print_what_their_schemas_say() {
-    let (render, explain) = (schema("render"), schema("explain"));
+    let (render, explain) = (named("render"), named("explain"));
     let lists = json!({
         "outboundIPRangeExclusionList": ["1.1.1.1/32", "2001:db8::/32"],
         "outboundPortExclusionList": [6379, "8000-8010"],

@@ -15,7 +15,7 @@ use crate::support::namespace::{run_inside, tables};
 use crate::support::plugin::Call;
 use crate::support::pod::{Container, ContainerSpec, Pod, PodSpec, kubelet_dirs};
 use crate::support::program::under_test;
-use crate::support::{host, wait_for};
+use crate::support::{host, schema, wait_for};
 
 const VOLUME: &str = "envoy-bootstrap-config-volume";
 /// For hangs only.
@@ -59,6 +59,7 @@ fn audit(rig: &Rig) -> (Vec<(String, String)>, Option<i32>) {
         .expect("it runs");
     let document: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    assert_eq!(schema::problems(&schema::named("audit"), &document), [""; 0], "{document}");
     let text = |pod: &Value, key: &str| pod[key].as_str().expect("a text").to_owned();
     let pods = document["pods"].as_array().expect("pods");
     let states = pods.iter().map(|pod| (text(pod, "name"), text(pod, "state"))).collect();

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::support::netns::TestNetns;
 use crate::support::pod::kubelet_dirs;
+use crate::support::schema;
 
 const NAME: &str = "10-pods.conflist";
 pub(super) const VOLUME: &str = "envoy-bootstrap-config-volume";
@@ -173,4 +174,39 @@ fn an_audit_says_what_it_sees() {
     let output = output.expect("it runs");
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("/nowhere") && stderr(&output).contains("--cache-dir"));
+}
+
+#[test]
+fn the_json_of_an_audit_is_as_its_schema_says() {
+    let schema = schema::named("audit");
+    let node = node_with_kubelet();
+    let (meshed, plain) = (TestNetns::new(), TestNetns::new());
+    let audit = || -> Value {
+        let document = serde_json::from_str(&node.audit(&["-o", "json"]).0).expect("JSON");
+        assert_eq!(schema::problems(&schema, &document), [""; 0], "{document}");
+        document
+    };
+    assert_eq!(audit(), json!({"pods": [], "around": 0}));
+    node.remember("meshed", &meshed.path(), &json!({}), &[VOLUME]);
+    node.remember("plain", &plain.path(), &json!({}), &["other"]);
+    let state = |document: &Value, name: &str| {
+        let pods = document["pods"].as_array().expect("pods");
+        pods.iter().find(|pod| pod["name"] == name).expect("the pod")["state"].clone()
+    };
+    let before = audit();
+    assert_eq!(
+        (state(&before, "meshed"), &before["around"]),
+        (json!("around-the-mesh"), &json!(1))
+    );
+    assert_eq!(state(&before, "plain"), "left-alone");
+    let (settings, cache) = (node.settings(), node.cache());
+    let (settings, cache) = (settings.to_str().expect("UTF-8"), cache.to_str().expect("UTF-8"));
+    let running = node.launch(&["--repair", "--config", settings, "--cache-dir", cache]);
+    wait_for("the repair", || state(&audit(), "meshed") == "redirected");
+    running.stop();
+    // The check itself can say no.
+    let mut wrong = before;
+    wrong["pods"][0]["state"] = json!("lost");
+    wrong["pods"][0]["more"] = json!(1);
+    assert_eq!(schema::problems(&schema, &wrong).len(), 2);
 }
