@@ -15,7 +15,7 @@ use crate::node::host_root::HostRoot;
 use crate::sanitize;
 
 const KUBELET_DIR: Opt =
-    Opt::directory("kubelet-dir", "where the kubelet keeps its pods (as the settings say)");
+    Opt::directory("kubelet-dir", "the kubelet's directory (without it: that of the settings)");
 const OUTPUT: Opt = Opt::word::<Format>("output", "FORMAT", "text (default) or json").short('o');
 
 #[derive(Debug, Clone, Copy)]
@@ -32,19 +32,18 @@ impl Words for Format {
 
 pub(super) static VERB: Verb = Verb {
     name: "audit",
-    summary: "the pods of this node: which of them go around the mesh?",
-    about: "Looks at every pod of this node that has a network of its own: has it a sidecar, was \
-            it made with osm-cni, and does its network namespace hold our rules? Such a pod is \
-            redirected (by osm-cni, or by the mesh's own init container), left alone, or goes \
-            around the mesh. Exit code 1 if any goes around. Changes nothing.",
+    summary: "list the pods of this node, and which of them are around the mesh",
+    about: "Lists every pod of this node that has a network of its own, with its state and the \
+            reason: redirected (by osm-cni), redirected-by-init (by the mesh's own init container), \
+            left-alone (no sidecar, or excluded) or around-the-mesh (a sidecar, but no \
+            redirection). Exit code 1 if a pod is around the mesh. Changes nothing.",
     usage: "[OPTION]...",
     operand: None,
     groups: &[Group { title: "", options: &[KUBELET_DIR, CONF_DIR, CACHE_DIR, HOST_ROOT, OUTPUT] }],
-    notes: "To look into network namespaces it needs root on the node. Where it cannot, a pod \
-            that was made with osm-cni counts as redirected, and any other with a sidecar as \
-            around the mesh, also if the mesh's own init container redirected it. Rules that an \
-            init container set by iptables-legacy cannot be read: such a pod is listed as \
-            around the mesh, with a hint.",
+    notes: "It needs root on the node to read the rules in network namespaces. Where it cannot read \
+            them, a pod that was made with osm-cni counts as redirected, and any other pod with a \
+            sidecar as around the mesh. Rules that an init container set by iptables-legacy cannot \
+            be read: such a pod counts as around the mesh, and the reason says so.",
     example: "osm-cni audit --host-root /host -o json",
     run,
 };

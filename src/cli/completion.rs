@@ -11,8 +11,8 @@ use super::{CliError, SECTIONS};
 pub(super) static VERB: Verb = Verb {
     name: "completion",
     summary: "print a completion script for bash or zsh",
-    about: "Prints a script that completes commands, options and their values in bash. zsh reads \
-            it after autoload -U bashcompinit && bashcompinit.",
+    about: "Prints a script that completes commands, options and their values in bash. In zsh, run \
+            autoload -U bashcompinit && bashcompinit before it.",
     usage: "",
     operand: None,
     groups: &[],

@@ -9,18 +9,18 @@ use super::CliError;
 use super::options::{Given, Opt, Words};
 use crate::ruleset::eval::{Direction, Packet};
 
-const DIRECTION: Opt = Opt::word::<Direction>(
-    "direction",
-    "DIR",
-    "inbound: it arrives at the pod; outbound: the pod makes it",
-);
-const DST: Opt = Opt::text("dst", "IP:PORT", "where it is sent to; an IPv6 address stands in []");
-const UID: Opt = Opt::text("uid", "N", "outbound: the uid of the process (1000)");
-const IN_INTERFACE: Opt = Opt::text("in-interface", "I", "inbound: where it comes in (eth0)");
+const DIRECTION: Opt =
+    Opt::word::<Direction>("direction", "DIR", "inbound (to the pod) or outbound (from the pod)");
+const DST: Opt =
+    Opt::text("dst", "IP:PORT", "the destination; an IPv6 address is in brackets: [::1]:80");
+const UID: Opt = Opt::text("uid", "N", "outbound: the uid of the process that connects (1000)");
+const IN_INTERFACE: Opt =
+    Opt::text("in-interface", "I", "inbound: the interface that it arrives at (eth0)");
 const OUT_INTERFACE: Opt = Opt::text(
     "out-interface",
     "I",
-    "outbound: where it would go out (lo for the pod's own and for loopback addresses, else eth0)",
+    "outbound: the interface that it leaves by (lo for loopback addresses and the pod's own, else \
+     eth0)",
 );
 
 /// The options that describe a connection.

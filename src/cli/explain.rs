@@ -19,6 +19,7 @@ use super::tables::ruleset_of;
 use super::{CliError, describe, json, wrap};
 use crate::admit::Decision;
 use crate::nft::Installed;
+use crate::node::cache::CONFIGURATIONS;
 use crate::policy::Enrolment;
 use crate::ruleset::eval::{self, End, Path};
 use crate::ruleset::{Family, Provenance, Rule, Ruleset, Verdict};
@@ -26,16 +27,16 @@ use crate::sanitize;
 
 pub(super) static VERB: Verb = Verb {
     name: "explain",
-    summary: "the way that one connection takes, and why",
-    about: "Prints the way that one TCP connection takes, rule by rule, which rule decides and \
-            where it comes from. Sends nothing and changes nothing.",
+    summary: "show which rules one connection passes, and where it goes",
+    about: "Prints the rules that one TCP connection passes, the rule that decides where it goes, and \
+            where that rule comes from. Sends nothing and changes nothing.",
     usage: "[NS/NAME] --direction DIR --dst IP:PORT [OPTION]...",
     operand: Some(installed::OPERAND),
     groups: &[
         Group { title: "The connection", options: connection::OPTIONS },
-        Group { title: "In a pod of this node", options: installed::OPTIONS },
+        Group { title: "For a pod of this node", options: installed::OPTIONS },
         Group {
-            title: "Or in a planned pod; then also why it is or is not redirected",
+            title: "Or for a planned pod (also prints why it is or is not redirected)",
             options: pod_options::OPTIONS,
         },
         Group { title: "", options: &[OUTPUT] },
@@ -85,7 +86,7 @@ fn live_pod(options: InstalledOptions, connection: ConnectionOptions) -> Result<
     let usual = owner.map_or("eth0", |owner| owner.interface.as_str());
     let own = pod.addresses()?;
     let connection = connection.complete(|address| own.contains(&address), usual);
-    let outcome = Facts::of(&pod).outcome;
+    let outcome = Facts::of(&pod, CONFIGURATIONS.as_ref()).outcome;
     let ruleset = pod.installed.ruleset().ok_or_else(|| foreign(&pod.installed))?;
     Ok(Case { connection, outcome, assumed: "", ruleset })
 }

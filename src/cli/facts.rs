@@ -43,8 +43,8 @@ pub(super) enum SettingsState {
 }
 
 impl Facts {
-    /// Gathers what is known of the pod.
-    pub(super) fn of(pod: &InstalledPod) -> Self {
+    /// Gathers what is known of the pod; today's configuration is in this directory.
+    pub(super) fn of(pod: &InstalledPod, conf_dir: &Path) -> Self {
         let none =
             || Facts { outcome: None, settings: SettingsState::Unknown, annotations: Vec::new() };
         let Some(cached) = &pod.cached else { return none() };
@@ -52,7 +52,7 @@ impl Facts {
             Config::Unknown => (None, SettingsState::Unknown),
             Config::WithoutEntry => (None, SettingsState::NoEntry),
             Config::Entry(entry) => {
-                let now = cache::configuration(&pod.root, Path::new(cache::CONFIGURATIONS));
+                let now = cache::configuration(&pod.root, conf_dir);
                 (Some(entry), SettingsState::Entry { digest: entry.digest(), now })
             }
         };

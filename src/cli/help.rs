@@ -15,7 +15,7 @@ pub(super) struct Section {
 
 /// Prints what the program does, and all verbs.
 pub(super) fn program(sections: &[Section], out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "osm-cni sets a sidecar mesh's traffic redirection from the node.")?;
+    writeln!(out, "osm-cni sets the traffic redirection of a sidecar mesh from the node.")?;
     writeln!(out, "\nUsage: osm-cni COMMAND [OPTION]...")?;
     for section in sections {
         writeln!(out, "\n{}:", section.title)?;
@@ -23,8 +23,8 @@ pub(super) fn program(sections: &[Section], out: &mut impl Write) -> io::Result<
             row(verb.name, verb.summary, 14, out)?;
         }
     }
-    let more = "osm-cni COMMAND --help prints a command's options. With CNI_COMMAND in the \
-                environment osm-cni is the CNI plugin that a container runtime calls.";
+    let more = "osm-cni COMMAND --help prints the options of a command. With CNI_COMMAND in the \
+                environment, osm-cni is the CNI plugin that a container runtime calls.";
     writeln!(out, "\n{}\n", fold(more, 0, 0))?;
     row("-h, --help", "print this; also: osm-cni help [COMMAND]", 17, out)?;
     row("-V, --version", "print the version; also: osm-cni version", 17, out)
@@ -34,7 +34,7 @@ pub(super) fn program(sections: &[Section], out: &mut impl Write) -> io::Result<
 pub(super) fn verb(verb: &Verb, out: &mut impl Write) -> io::Result<()> {
     paragraphs(verb.about, out)?;
     let usage = format!("Usage: osm-cni {} {}", verb.name, verb.usage);
-    writeln!(out, "\n{}", fold(&usage, 0, 8))?;
+    writeln!(out, "\n{}", fold(usage.trim_end(), 0, 8))?;
     let names = verb.options().map(name);
     let operand = verb.operand.iter().map(|operand| operand.placeholder.to_owned());
     let widest = names.chain(operand).map(|name| name.len()).filter(|width| *width <= 19).max();

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::facts::{Facts, SettingsState};
+use super::install::CONF_DIR;
 use super::installed::{self, InstalledOptions, InstalledPod};
 use super::options::{Given, Group, Opt, Verb, Words};
 use super::outcome::{self, Outcome};
@@ -15,6 +16,7 @@ use super::tables::{Counters, redirects, ruleset_of};
 use super::wrap::fold;
 use super::{CliError, json, mermaid, table_text};
 use crate::nft::Installed;
+use crate::node::cache::CONFIGURATIONS;
 
 /// What `inspect` and `explain` print.
 #[derive(Debug, Clone, Copy)]
@@ -36,17 +38,17 @@ pub(super) const OUTPUT: Opt =
 
 pub(super) static VERB: Verb = Verb {
     name: "inspect",
-    summary: "the rules that a pod has, where each comes from, and its counters",
-    about: "Prints the rules that a pod has, as the kernel holds them: chains in the order of \
-            evaluation, the condition of each rule, the list it comes from, and how many \
-            connections (packets that begin one) it met. Changes nothing.",
+    summary: "show the rules that a pod has, where each comes from, and its counters",
+    about: "Prints the rules of a running pod as the kernel has them: the chains in the order of \
+            evaluation and, for each rule, its condition, the list that it comes from and how many \
+            connections matched it (their first packets are counted). Changes nothing.",
     usage: "(NS/NAME | --netns PATH | --pid PID) [OPTION]...",
     operand: Some(installed::OPERAND),
     groups: &[
         Group { title: "", options: installed::OPTIONS },
-        Group { title: "", options: &[OUTPUT] },
+        Group { title: "", options: &[CONF_DIR, OUTPUT] },
     ],
-    notes: "Root on the node is needed. A debug container has it:\n\n  \
+    notes: "It needs root on the node, which a debug container has:\n\n  \
             kubectl debug node/NODE -n osm-cni -it --profile=sysadmin --image=busybox -- \\\n      \
             chroot /host /opt/cni/bin/osm-cni inspect NS/NAME",
     example: "osm-cni inspect test/web",
@@ -57,7 +59,8 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
     let pod = InstalledOptions::new(given)?;
     let format = given.word(&OUTPUT)?.unwrap_or(Format::Text);
     let pod = pod.open()?;
-    let facts = Facts::of(&pod);
+    let conf_dir = given.path(&CONF_DIR).unwrap_or_else(|| CONFIGURATIONS.into());
+    let facts = Facts::of(&pod, &conf_dir);
     let tables = &pod.installed.tables;
     match format {
         Format::Json => json::print(&document(&pod, &facts), out),
@@ -175,23 +178,23 @@ fn nothing(
     writeln!(out, "\n{}", paint.warn(&fold(found, 0, 0)))?;
     let next = match (&facts.outcome, &facts.settings) {
         (Some(Outcome::Redirect { .. }), _) => {
-            "This pod should have rules. Either somebody removed them, or the sidecar came after \
+            "This pod should have rules. Either they were removed, or the sidecar was added after \
              the pod's network was made. Delete the pod, so that it is recreated."
         }
         (Some(Outcome::Leave(_) | Outcome::Failed(_)), _) => {
-            "The decision above says why. After the cause is mended, delete the pod, so that it \
+            "The decision above says why. When the cause is removed, delete the pod, so that it \
              is recreated."
         }
         (None, SettingsState::NoEntry) => {
-            "The pod is older than osm-cni on this node, or was made while osm-cni was out of the \
-             configuration. Delete the pod, so that it is recreated; osm-cni install --check says \
-             whether the configuration is in place now."
+            "The pod is older than osm-cni on this node, or was made while osm-cni was not in the \
+             configuration. Delete the pod, so that it is recreated. The log and the readiness of \
+             this node's osm-cni pod say whether the configuration is in place now."
         }
         (None, SettingsState::Unknown | SettingsState::Entry { .. }) => {
             "Next steps: read the plugin's log on the node (by default \
-             /var/log/osm-cni/osm-cni.log), check whether the configuration is in place (osm-cni \
-             install --check), and ask why a pod like this one is or is not redirected (osm-cni \
-             explain --help)."
+             /var/log/osm-cni/osm-cni.log); look at the readiness of this node's osm-cni pod, which \
+             says whether the configuration is in place; find out why a pod like this one is or is \
+             not redirected (osm-cni explain --help)."
         }
     };
     writeln!(out, "{}", fold(next, 0, 0))

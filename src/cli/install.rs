@@ -11,54 +11,58 @@ use crate::node::{Mode, NodeError, reconcile};
 
 pub(super) const BIN_DIR: Opt =
     Opt::directory("bin-dir", "where the runtime looks for plugins (/opt/cni/bin)");
-pub(super) const CONF_DIR: Opt =
-    Opt::directory("conf-dir", "where it looks for network configurations (/etc/cni/net.d)");
+pub(super) const CONF_DIR: Opt = Opt::directory(
+    "conf-dir",
+    "where the runtime looks for network configurations (/etc/cni/net.d)",
+);
 pub(super) const CONF_NAME: Opt =
-    Opt::text("conf-name", "NAME", "our own list's file name (00-osm-cni.conflist)");
+    Opt::text("conf-name", "NAME", "the file name of our list (00-osm-cni.conflist)");
 const CONFIG: Opt = Opt::file(
     "config",
     "the settings: a settings object, a conflist with our entry, or a MeshConfig as kubectl \
-     prints it in JSON (all defaults)",
+     prints it in JSON (without it: the defaults)",
 );
 const MESH_CONFIG: Opt = Opt::file(
     "mesh-config",
-    "a MeshConfig beside the settings: its lists hold where the settings have none. Once for \
-     each mesh; a file that is not there counts as none",
+    "a MeshConfig: its traffic and sidecar fields apply where the settings do not have them. \
+     Once for each mesh; a missing file is ignored",
 )
 .repeatable();
 const REPAIR: Opt = Opt::flag(
     "repair",
-    "give rules to running pods that have a sidecar and none; it needs SYS_ADMIN, NET_ADMIN and \
-     the directory of the network namespaces",
+    "set the rules of running pods that have a sidecar and no rules; needs SYS_ADMIN, NET_ADMIN \
+     and the directory of the network namespaces",
 );
 pub(super) const CACHE_DIR: Opt =
     Opt::directory("cache-dir", "libcni's cache, which names the pods (/var/lib/cni/results)");
 const AUDIT: Opt =
-    Opt::flag("audit", "with --check: exit 1 also if a pod of this node goes around the mesh");
+    Opt::flag("audit", "with --check: exit 1 also if a pod of this node is around the mesh");
 const MODE: Opt = Opt::word::<Mode>(
     "mode",
     "MODE",
-    "own: a list of our own, a copy of the primary's with our entry, which sorts before it \
-     (default)\ninsert: our entry at the end of the primary's own file; the way for \
-     Multus",
+    "own (default): write a list of our own, which sorts before the primary's: a copy of it with \
+     our entry\ninsert: put our entry at the end of the primary's file; needed with Multus",
 );
 const METRICS: Opt =
     Opt::text("metrics", "ADDR", "serve http://ADDR/metrics for Prometheus, and /readyz");
 pub(super) const LOG_FORMAT: Opt = Opt::word::<LogFormat>(
     "log-format",
     "FORMAT",
-    "the program's own lines while it stays: text or json (as the settings' logFormat, or text)",
+    "the format of the program's own log lines: text or json (without it: the setting logFormat)",
 );
-const ONCE: Opt = Opt::flag("once", "do it once and end");
-const CHECK: Opt = Opt::flag("check", "change nothing; exit 1 unless all is in place and current");
+const ONCE: Opt = Opt::flag("once", "install once and exit");
+const CHECK: Opt = Opt::flag(
+    "check",
+    "change nothing; exit 1 unless binary and configuration are what the other options give",
+);
 
 pub(super) static VERB: Verb = Verb {
     name: "install",
-    summary: "put the plugin into the node's CNI configuration and keep it there",
-    about: "Puts the plugin's binary and its entry in the CNI configuration of this node, and \
-            keeps both there: watches the directories, repairs what others change, follows the \
-            settings, and passes the plugin's log on to standard output. SIGTERM ends it and \
-            removes nothing; see osm-cni uninstall.",
+    summary: "add the plugin to the node's CNI configuration and keep it there",
+    about: "Installs the plugin's binary and its entry in the CNI configuration of this node. Then \
+            it keeps running: it watches the directories, repairs what other programs change, \
+            applies changed settings, and copies the plugin's log to standard output. SIGTERM ends \
+            it and removes nothing; see osm-cni uninstall.",
     usage: "[OPTION]...",
     operand: None,
     groups: &[Group {
@@ -79,10 +83,12 @@ pub(super) static VERB: Verb = Verb {
             AUDIT,
         ],
     }],
-    notes: "The primary is the first file by name that the runtime reads. Where it cannot be used, \
-            nothing is written and the file is named: another one is never taken in its place. \
-            Under CRI-O a list whose binary is missing or fails VERSION is skipped, and the next \
-            one in the directory takes over, without redirection: --check fails then.",
+    notes: "The primary is the list that the runtime would use without osm-cni: the first file by \
+            name. If it cannot be used, nothing is written and the error names the file; no other \
+            file is taken in its place. CRI-O skips a list whose binary is missing or fails \
+            VERSION and uses the next list, without redirection; --check fails then.\n\n\
+            --check compares with the options that it is given: give it those of the installer. In \
+            a cluster, the readiness of the node's osm-cni pod is that check.",
     example: "osm-cni install --config /etc/osm-cni/config.json --metrics 127.0.0.1:9472",
     run,
 };

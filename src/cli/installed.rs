@@ -21,14 +21,14 @@ use crate::node::host_root::HostRoot;
 const POD: Opt = Opt::text(
     "pod",
     "NS/NAME",
-    "the pod of this name; its network namespace is looked up in libcni's cache on this node, \
+    "the pod with this name; its network namespace is found in libcni's cache on this node, \
      /var/lib/cni/results",
 );
 const NETNS: Opt = Opt::file("netns", "the pod with this network namespace").placeholder("PATH");
-const PID: Opt = Opt::text("pid", "PID", "the pod that this process of the node is in");
+const PID: Opt = Opt::text("pid", "PID", "the pod of this process");
 pub(super) const HOST_ROOT: Opt = Opt::directory(
     "host-root",
-    "where the node's root file system is mounted (/); all other paths are below it",
+    "where the node's root file system is mounted (/); other paths are relative to it",
 );
 
 /// The options that name a pod of this node.
@@ -36,7 +36,7 @@ pub(super) const OPTIONS: &[Opt] = &[POD, NETNS, PID, HOST_ROOT];
 
 /// The argument that names a pod of this node.
 pub(super) const OPERAND: Operand =
-    Operand { placeholder: "NS/NAME", help: "the pod, as with --pod" };
+    Operand { placeholder: "NS/NAME", help: "the same as --pod NS/NAME" };
 
 /// A pod of this node, as the options name it.
 #[derive(Debug)]

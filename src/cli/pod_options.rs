@@ -21,41 +21,39 @@ use crate::policy::PolicyError;
 const CONFIG: Opt = Opt::file(
     "config",
     "settings, a conflist with our entry, or a MeshConfig as kubectl prints it in JSON; - is \
-     standard input (defaults)",
+     standard input (without it: the defaults)",
 );
 const MESH_CONFIG: Opt = Opt::file(
     "mesh-config",
-    "a MeshConfig beside --config: the traffic and sidecar fields that the settings do not have \
-     come from it. May be given once for each mesh",
+    "a MeshConfig: its traffic and sidecar fields apply where the settings do not have them. \
+     Once for each mesh",
 )
 .repeatable();
 const RULESET: Opt = Opt::word::<&'static Layout>(
     "ruleset",
     "NAME",
-    "osm-v0, osm-v1 or fsm instead of the ruleset that the settings name or the MeshConfig's \
-     apiVersion stands for",
+    "osm-v0, osm-v1 or fsm, instead of the ruleset of the settings or of the MeshConfig's \
+     apiVersion",
 );
 const MESH: Opt = Opt::word::<&'static Profile>(
     "mesh",
     "NAME",
-    "osm or fsm: the mesh that the pod is of, where the settings name several (the one whose \
+    "osm or fsm: the mesh of the pod, if the settings name both (without it: the mesh whose \
      prefix the annotations have)",
 );
 const NAMESPACE: Opt = Opt::text("namespace", "NS", "the pod's namespace (default)");
 const ANNOTATION: Opt = Opt::text(
     "annotation",
     "K=V",
-    "an annotation of the pod; a K without a slash gets the setting annotationPrefix. May be \
-     given again",
+    "an annotation of the pod; a K without a slash gets the prefix of the setting \
+     annotationPrefix. Can be given more than once",
 )
 .repeatable();
 const POD_IP: Opt =
     Opt::text("pod-ip", "IP", "the pod's address, for localProxyMode PodIP; one per family")
         .repeatable();
-const NO_SIDECAR: Opt = Opt::flag(
-    "no-sidecar",
-    "the kubelet has mounted none of the sidecar's volumes into the pod (otherwise it has)",
-);
+const NO_SIDECAR: Opt =
+    Opt::flag("no-sidecar", "the pod has no sidecar volume (without this option it has one)");
 
 /// The options that describe a planned pod.
 pub(super) const OPTIONS: &[Opt] =

@@ -14,27 +14,27 @@ use crate::ruleset::{Family, Ruleset, text};
 use crate::sanitize;
 
 const FAMILY: Opt =
-    Opt::word::<Family>("family", "FAMILY", "ip or ip6: the rules of one family only");
+    Opt::word::<Family>("family", "FAMILY", "print the rules of one family only: ip or ip6");
 const OUTPUT: Opt = Opt::word::<Format>(
     "output",
     "FORMAT",
-    "nft (default): nft -f loads it\niptables: the commands of OSM's init container, in the form \
-     that iptables-restore loads. Rules for IPv6 follow as comments; ip6tables-restore loads them \
-     with --family ip6\njson: for programs\nmermaid: a picture",
+    "nft (default): for nft -f\niptables: for iptables-restore, like the commands of OSM's init \
+     container. Rules for IPv6 follow as comments; with --family ip6 they are for \
+     ip6tables-restore\njson: for programs\nmermaid: a diagram",
 )
 .short('o');
 
 pub(super) static VERB: Verb = Verb {
     name: "render",
-    summary: "the rules that a pod would get",
-    about: "Prints the rules that a pod would get, and changes nothing.",
+    summary: "show the rules that a pod would get",
+    about: "Prints the rules that a pod would get. Changes nothing.",
     usage: "[OPTION]...",
     operand: None,
     groups: &[
         Group { title: "", options: pod_options::OPTIONS },
         Group { title: "", options: &[FAMILY, OUTPUT] },
     ],
-    notes: "A pod that is left alone has no rules: the output says why.",
+    notes: "A pod that would be left alone has no rules; the output says why.",
     example: "osm-cni render --annotation outbound-port-exclusion-list=8080 -o iptables",
     run,
 };

@@ -8,25 +8,27 @@ use super::options::{Given, Group, Opt, Verb};
 use crate::node::install;
 use crate::node::uninstall::{self, Options};
 
-const REMOVE_BINARY: Opt = Opt::flag("remove-binary", "remove the plugin's binary, too");
+const REMOVE_BINARY: Opt = Opt::flag("remove-binary", "also remove the plugin's binary");
 const STAY: Opt = Opt::flag(
     "stay",
-    "stay until SIGTERM, as a DaemonSet's pod has to, and take the entry out again if it comes back",
+    "keep running until SIGTERM, as the pod of a DaemonSet must, and remove the entry again if it comes back",
 );
 
 pub(super) static VERB: Verb = Verb {
     name: "uninstall",
-    summary: "take it out again",
-    about: "Takes our entry out of this node's CNI configuration; every other byte is as before. \
-            End osm-cni install first, or it puts the entry back. The binary stays, since \
-            runtimes call it for pods that were made with it, until --remove-binary.",
+    summary: "remove it from the node's CNI configuration",
+    about: "Removes our entry from this node's CNI configuration and changes nothing else there. \
+            End osm-cni install first, or it adds the entry again. The binary stays, because \
+            runtimes call it when they delete pods that were made with it; --remove-binary removes \
+            it.",
     usage: "[OPTION]...",
     operand: None,
     groups: &[Group {
         title: "",
         options: &[BIN_DIR, CONF_DIR, CONF_NAME, REMOVE_BINARY, STAY, LOG_FORMAT],
     }],
-    notes: "A directory without any network configuration is a wrong one: exit code 1.",
+    notes: "Exit code 1 if the directory has no network configuration at all: it is probably the wrong \
+            one.",
     example: "osm-cni uninstall --conf-dir /etc/cni/net.d",
     run,
 };

@@ -19,27 +19,27 @@ const LISTEN: Opt = Opt::text("listen", "PORT", "the proxy's outbound port (1500
 const TARGET: Opt = Opt::text(
     "target",
     "IP:PORT",
-    "connect there instead, for pods whose rules are OSM's own: an address that a list excludes \
-     is not captured. May be given again; one that is captured is enough",
+    "connect to this address instead, in pods whose rules are osm-init's: one that their rules \
+     redirect. Can be given more than once; one captured connection is enough",
 )
 .repeatable();
-const TIMEOUT: Opt = Opt::text("timeout", "TIME", "how long to try at most: 10s, 500ms (10s)");
+const TIMEOUT: Opt = Opt::text("timeout", "TIME", "how long to try: 10s, 500ms (10s)");
 
 pub(super) static VERB: Verb = Verb {
     name: "validate",
     summary: "prove that a pod's outbound traffic is captured",
-    about: "Proves, inside a pod and without any privilege, that outbound traffic is captured: \
-            listens on the proxy's outbound port, connects to 127.0.2.1:15099, which every \
-            ruleset of osm-cni redirects to that port, and wants its own connection to arrive \
-            there. No list, no route and no other host can change the answer. Meant for an init \
-            container, since it must run before the proxy takes the port, and under another uid.",
+    about: "Proves, inside a pod and without privileges, that outbound traffic is captured. It \
+            listens on the proxy's outbound port, connects to 127.0.2.1:15099, which every ruleset \
+            of osm-cni redirects to that port, and checks that its own connection arrives there. No \
+            list, route or other host can change the result. Run it in an init container, before \
+            the proxy uses the port, and with another uid than the proxy's.",
     usage: "[OPTION]...",
     operand: None,
     groups: &[Group { title: "", options: &[LISTEN, TARGET, TIMEOUT] }],
-    notes: "Exit code 0: captured. 95: not captured; what was tried, the usual causes and the \
-            command that helps are printed. It tries again until the time is over, so that a pod \
-            can be repaired meanwhile.\n\nThe inbound side can't be seen from inside a pod: its \
-            own connections do not pass PREROUTING.",
+    notes: "Exit code 0: captured. 95: not captured; the output has what was tried, the usual causes \
+            and the command that helps. It tries until the timeout, so that the pod can be repaired \
+            meanwhile.\n\nThe inbound side can't be tested from inside a pod: the pod's own \
+            connections do not pass PREROUTING.",
     example: "osm-cni validate --timeout 5s",
     run,
 };
@@ -182,8 +182,8 @@ impl Trial {
                 .to_owned(),
         );
         hints.push(
-            "on its node, osm-cni inspect NS/NAME shows what the pod has, and osm-cni audit all \
-             pods around the mesh"
+            "on its node, osm-cni inspect NS/NAME shows the rules of the pod, and osm-cni audit lists \
+             all pods around the mesh"
                 .to_owned(),
         );
         hints

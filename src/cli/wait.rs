@@ -13,19 +13,19 @@ use super::options::{self, Given, Group, Opt, Verb};
 use super::period::{self, Period};
 
 const PORT: Opt = Opt::text("port", "PORT", "the proxy's outbound port (15001)");
-const TIMEOUT: Opt = Opt::text("timeout", "TIME", "how long to wait at most: 60s, 500ms (60s)");
+const TIMEOUT: Opt = Opt::text("timeout", "TIME", "how long to wait: 60s, 500ms (60s)");
 
 pub(super) static VERB: Verb = Verb {
     name: "wait",
-    summary: "return when the pod's proxy listens",
-    about: "Returns when something listens on the proxy's outbound port of 127.0.0.1. Meant for \
-            an init container behind a proxy that is a native sidecar, so that the init \
-            containers and containers after it find the proxy ready.",
+    summary: "wait until the pod's proxy listens",
+    about: "Waits until the proxy listens on its outbound port of 127.0.0.1. Run it in an init \
+            container after a proxy that is a native sidecar; the containers after it then start \
+            with a proxy that listens.",
     usage: "[OPTION]...",
     operand: None,
     groups: &[Group { title: "", options: &[PORT, TIMEOUT] }],
-    notes: "Exit code 0: it listens. 96: it does not; the last error is printed. The connection \
-            goes to 127.0.0.1, which is never redirected; Envoy closes it without passing it on.",
+    notes: "Exit code 0: the proxy listens. 96: it did not in time; the last error is printed. It \
+            connects to 127.0.0.1, which is never redirected; Envoy closes such a connection.",
     example: "osm-cni wait --timeout 60s",
     run,
 };

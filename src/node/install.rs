@@ -208,7 +208,7 @@ pub(crate) fn found(snapshot: &Snapshot, plan: &Plan) -> &'static str {
     match &file.network {
         Ok(network) if network.text() == plan.text => "is in place, but others are not",
         _ if file.is_empty => "is empty",
-        _ => "is not what it should be",
+        _ => "differs from what the options and settings give",
     }
 }
 

@@ -128,6 +128,13 @@ fn settings_that_changed_since_the_add_are_told() {
     assert_eq!(json["settings"]["changed"], true);
     assert_eq!(json["settings"]["file"], "/etc/cni/net.d/00-osm-cni.conflist");
     assert_eq!(json["pod"]["container"], CONTAINER);
+    // The directory of another platform.
+    let named = inspect(&node, &["-o", "json", "--conf-dir", "/home"]).json();
+    assert_eq!(named["settings"]["now"], Value::Null);
+    let from = node.root().join("etc/cni/net.d/00-osm-cni.conflist");
+    std::fs::copy(from, node.root().join("home/00-osm-cni.conflist")).expect("a copy");
+    let named = inspect(&node, &["-o", "json", "--conf-dir", "/home"]).json();
+    assert_eq!(named["settings"]["file"], "/home/00-osm-cni.conflist");
     // What is no setting of ours changes nothing.
     let mut elsewhere = document();
     elsewhere["unknown"] = json!("field");
