@@ -1,8 +1,6 @@
-//! Commands in the documentation. A block of commands says where it needs to be
-//! run: `sh cluster`, `sh node`, or plain `sh` for a checkout of the repository.
-//! Everything that they name is looked up: verbs and options in the program's own
-//! help, make targets in the Makefile, files in the repository. `quoted` runs
-//! those of `console` and `sh node` blocks; the others cannot be run here.
+//! What commands in the documentation name, within blocks and within sentences:
+//! verbs and options are in the program's own help, make targets in the Makefile,
+//! files in the repository. Which of them are run: see [`super::marks`].
 
 use super::{Page, exists, pages, root};
 use crate::cli::osm_cni;
@@ -13,7 +11,7 @@ fn commands(page: &Page) -> Vec<String> {
     for block in page.blocks() {
         let words: Vec<_> = block.info.split(' ').collect();
         match words[..] {
-            ["sh"] | ["sh", "cluster" | "node"] => {
+            ["sh", "checkout" | "cluster" | "node"] => {
                 let text = block.lines.join("\n").replace("\\\n", " ");
                 all.extend(text.lines().map(|line| without_comment(line).to_owned()));
             }

@@ -3,6 +3,7 @@
 
 mod commands;
 mod links;
+mod marks;
 mod quoted;
 mod tables;
 mod visibility;
@@ -28,10 +29,10 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// All pages: the Markdown files of the root, `docs/`, `benches/` and `.github/`.
+/// All pages: the Markdown files of the root and of the directories that have some.
 pub(crate) fn pages() -> Vec<Page> {
     let mut pages = Vec::new();
-    for directory in ["", "docs", "benches", ".github"] {
+    for directory in ["", "docs", "benches", "tests/cluster", ".github"] {
         let entries = std::fs::read_dir(root().join(directory));
         for entry in entries.unwrap_or_else(|error| panic!("{directory}: {error}")) {
             let name = entry.expect("an entry").file_name();

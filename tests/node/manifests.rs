@@ -216,23 +216,6 @@ fn overlays_change_only_what_they_can_find() {
 }
 
 #[test]
-fn an_uninstall_mounts_what_the_installation_mounted() {
-    for overlay in ["gke", "k3s", "microk8s", "openshift"] {
-        let paths = |file: &str| -> Vec<Value> {
-            let text = text(file);
-            let written = text.lines().filter_map(|line| line.trim().strip_prefix("path: /"));
-            written
-                .filter(|path| !path.contains("kubelet") && !path.starts_with("spec/"))
-                .map(Value::from)
-                .collect()
-        };
-        let there = paths(&format!("overlays/{overlay}/kustomization.yaml"));
-        assert!(!there.is_empty(), "{overlay}");
-        assert_eq!(paths(&format!("overlays/{overlay}/uninstall/kustomization.yaml")), there);
-    }
-}
-
-#[test]
 fn no_image_names_a_registry() {
     for file in [
         "osm-cni.yaml",

@@ -1,12 +1,11 @@
-//! The chart: by helm's own checks, against goldens, and equal to the kustomize
-//! overlays for the same choices.
+//! The chart: by helm's own checks and against goldens.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::labels::{MANAGED_BY, unlabelled};
+use super::labels::unlabelled;
 use super::{objects, read, script};
 use crate::docs::root;
 use crate::support::{host, schema};
@@ -17,12 +16,6 @@ const KUBERNETES: &str = "1.37.2";
 fn helm() -> &'static str {
     static PROGRAM: OnceLock<String> = OnceLock::new();
     PROGRAM.get_or_init(|| script(&["scripts/go-tool.sh", "helm"]))
-}
-
-fn kubectl() -> PathBuf {
-    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    let fetch = || script(&["scripts/debian-package.sh", "newest", "kubectl"]);
-    PROGRAM.get_or_init(|| Path::new(&fetch()).join("usr/bin/kubectl")).clone()
 }
 
 /// Runs helm on the chart; what it says on standard error is the error.
@@ -39,7 +32,8 @@ fn run_on(chart: &Path, verb: &[&str], options: &[&str]) -> Result<String, Strin
     host::try_run(&words)
 }
 
-fn template(options: &[&str]) -> String {
+/// What the chart becomes.
+pub(super) fn template(options: &[&str]) -> String {
     template_of(&root().join("install/helm/osm-cni"), options)
 }
 
@@ -112,133 +106,6 @@ fn every_object_of_the_chart_has_the_recommended_labels() {
             assert_eq!(unlabelled(&object, "Helm"), None, "{}", file.display());
         }
     }
-}
-
-/// Settings without those that say the default: empty lists, empty objects and
-/// `Localhost`.
-fn significant(settings: Value) -> Value {
-    let Value::Object(fields) = settings else { return settings };
-    let fields = fields.into_iter().map(|(name, value)| (name, significant(value)));
-    let default = |value: &Value| {
-        value.as_array().is_some_and(Vec::is_empty)
-            || value.as_object().is_some_and(Map::is_empty)
-            || value == "Localhost"
-    };
-    fields.filter(|(_, value)| !default(value)).collect::<Map<_, _>>().into()
-}
-
-/// An object without the labels that say who made it, and settings as an object.
-fn essence(mut object: Value) -> Value {
-    if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
-        labels.retain(|name, _| !["helm.sh/chart", MANAGED_BY].contains(&name.as_str()));
-    }
-    if let Some(text) = object["data"]["config.json"].as_str() {
-        let settings: Value = serde_json::from_str(text).expect("settings");
-        object["data"]["config.json"] = significant(settings);
-    }
-    object
-}
-
-/// Objects by kind and name.
-fn by_name(text: &str) -> Map<String, Value> {
-    let name = |object: &Value| {
-        format!("{} {}", object["kind"], object["metadata"]["name"]).replace('"', "")
-    };
-    objects(text).into_iter().map(|object| (name(&object), essence(object))).collect()
-}
-
-/// The first place where two values differ.
-fn difference(at: &str, a: &Value, b: &Value) -> Option<String> {
-    match (a, b) {
-        (Value::Object(x), Value::Object(y)) => x
-            .keys()
-            .chain(y.keys())
-            .find_map(|key| difference(&format!("{at}.{key}"), &a[key], &b[key])),
-        (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
-            (0..x.len()).find_map(|i| difference(&format!("{at}[{i}]"), &a[i], &b[i]))
-        }
-        _ => (a != b).then(|| format!("{at}: kustomize {a}, chart {b}")),
-    }
-}
-
-#[test]
-fn chart_and_kustomize_say_the_same() {
-    let mut wrong = Vec::new();
-    for (overlay, options) in [
-        ("install/base", vec![]),
-        ("install/overlays/gke", vec!["platform=gke"]),
-        ("install/overlays/k3s", vec!["platform=k3s"]),
-        ("install/overlays/kind", vec!["platform=kind"]),
-        ("install/overlays/microk8s", vec!["platform=microk8s"]),
-        ("install/overlays/openshift", vec!["platform=openshift"]),
-        ("install/overlays/fsm", vec!["mesh=fsm"]),
-        ("install/overlays/repair", vec!["repair.enabled=true"]),
-    ] {
-        let kubectl = kubectl();
-        let kustomize = [kubectl.to_str().expect("UTF-8"), "kustomize", overlay];
-        let kustomize = by_name(&host::run(&kustomize));
-        let options: Vec<_> = options.iter().flat_map(|option| ["--set", option]).collect();
-        let chart = template(&[options, vec!["--set", "namespace.create=true"]].concat());
-        let chart = by_name(&chart);
-        let names = |objects: &Map<String, Value>| {
-            let mut names: Vec<_> = objects.keys().cloned().collect();
-            names.sort();
-            names
-        };
-        if names(&kustomize) != names(&chart) {
-            wrong.push(format!("{overlay}: {:?}, chart {:?}", names(&kustomize), names(&chart)));
-        }
-        wrong.extend(kustomize.iter().filter_map(|(name, object)| {
-            difference(&format!("{overlay}: {name}"), object, &chart[name])
-        }));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn the_policies_of_the_chart_are_the_manifests() {
-    for policy in ["admission", "kyverno"] {
-        for (mesh, native, directories) in [
-            ("osm", false, vec!["install"]),
-            ("osm", true, vec!["install"]),
-            ("fsm", false, vec!["install/overlays/fsm"]),
-            ("{osm,fsm}", true, vec!["install", "install/overlays/fsm"]),
-        ] {
-            let image = "registry.example.com/osm-cni";
-            let set = format!("policy={policy},mesh={mesh},nativeSidecars={native}");
-            let is_policy =
-                |one: &Value| one["kind"].as_str().is_some_and(|kind| kind.contains("Policy"));
-            let chart = objects(&template(&["--set", &set]));
-            let chart: Vec<_> = chart.into_iter().filter(is_policy).map(essence).collect();
-            let prefixes: &[&str] = if native { &["", "native-"] } else { &[""] };
-            let files = directories.iter().flat_map(|directory| {
-                prefixes
-                    .iter()
-                    .map(move |prefix| format!("{directory}/{prefix}{policy}-policy.yaml"))
-            });
-            let manifests = files.flat_map(|file| objects(&read(&file)));
-            let manifests: Vec<_> = manifests.map(essence).collect();
-            assert_eq!(chart.len(), manifests.len(), "{set}");
-            for object in &manifests {
-                assert!(chart.contains(object), "{set}: {}", object["metadata"]["name"]);
-            }
-            let other = template(&["--set", &format!("{set},image.repository={image}")]);
-            assert!(!other.contains(" osm-cni:") && !other.contains("\"osm-cni:"), "{set}");
-        }
-    }
-}
-
-#[test]
-fn the_startup_taint_of_the_chart_is_the_manifest() {
-    let manifest = objects(&read("install/startup-taint.yaml")).into_iter().map(essence);
-    let options = ["--set", "startupTaint.enabled=true,startupTaint.image=kubectl:1.32"];
-    let chart: Vec<_> = objects(&template(&options)).into_iter().map(essence).collect();
-    for object in manifest {
-        assert!(chart.contains(&object), "{} {}", object["kind"], object["metadata"]["name"]);
-    }
-    let elsewhere = [&options[..], &["--namespace", "elsewhere"]].concat();
-    let text = template(&elsewhere);
-    assert!(text.contains("-n elsewhere get pods") && !text.contains("-n osm-cni "), "{text}");
 }
 
 #[test]

@@ -5,10 +5,14 @@
 //! both once, below `target`.
 
 mod chart;
+mod commands;
+mod equal;
 mod image;
+mod kustomize;
 mod labels;
 mod monitoring;
 mod policies;
+mod settings;
 mod workflows;
 
 use serde::Deserialize as _;

@@ -11,7 +11,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* A container of osm-cni but for its name, its resources and its probe. */}}
+{{/* A container of osm-cni, without its name, resources and probe. */}}
 {{- define "osm-cni.container" -}}
 image: {{ include "osm-cni.image" .root }}
 {{- with .platform.pullPolicy }}
@@ -20,8 +20,8 @@ imagePullPolicy: {{ . }}
 command: ["/osm-cni"]
 args: {{ toJson .args }}
 securityContext:
-  # Root owns the nodes' directories. On some distributions another user does,
-  # hence DAC_OVERRIDE.
+  # Root owns the nodes' directories, except on some distributions, where
+  # DAC_OVERRIDE is needed.
   runAsUser: 0
   runAsGroup: 0
   privileged: false
@@ -52,21 +52,21 @@ volumeMounts:
     readOnly: true
   {{- end }}
   {{- if .config }}
-  # The whole directory: a single file (subPath) would never change.
+  # The whole directory: a single file (subPath) is never updated.
   - name: config
     mountPath: /etc/osm-cni
     readOnly: true
-  # What the meshes' meshconfig-sync.yaml keep, where they are used.
+  # The MeshConfigs that meshconfig-sync.yaml copies, if it is used.
   - name: mesh-config
     mountPath: /etc/osm-cni/mesh
     readOnly: true
-  # The settings' kubeletDir, at the same path. With another propagation it would
-  # keep the volumes of removed pods busy.
+  # kubeletDir of the settings, at the same path. Without this propagation, volumes
+  # of removed pods would stay busy.
   - name: kubelet
     mountPath: {{ .platform.kubelet | default "/var/lib/kubelet" }}
     mountPropagation: HostToContainer
     readOnly: true
-  # libcni's cache names the node's pods, for the audit.
+  # libcni's cache has the names of the node's pods, for the audit.
   - name: cni-cache
     mountPath: /var/lib/cni
     readOnly: true

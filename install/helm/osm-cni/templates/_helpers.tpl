@@ -6,7 +6,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* The labels of a pod, and with those of the chart the labels of every object. */}}
+{{/* The labels of a pod; with those of the chart they are the labels of every object. */}}
 {{- define "osm-cni.podLabels" -}}
 app.kubernetes.io/name: {{ .name | default "osm-cni" }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
@@ -20,8 +20,8 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end -}}
 
-{{/* What differs between platforms, as YAML: directories inside the container
-     and on the node, and the mode. */}}
+{{/* What differs between platforms, as YAML: the directories in the container and on
+     the node, and the mode. */}}
 {{- define "osm-cni.platform" -}}
 {{- $known := dict
   "" (dict "bin" "/opt/cni/bin" "conf" "/etc/cni/net.d")
