@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Pod, each_in_a_pod};
+use super::{Enrolled, Pod, each_in_a_pod};
 use crate::support::strace::{self, Place};
 
 /// Errors that these system calls really have, or that a seccomp filter gives
@@ -28,8 +28,8 @@ fn errors(name: &str) -> &'static [&'static str] {
 
 /// Each system call of an ADD fails, in a namespace that was prepared by
 /// `prepare`.
-fn failed_everywhere(prepare: impl Fn(&Pod) + Sync) {
-    let traced = Pod::new();
+fn failed_everywhere(enrolled: Enrolled, prepare: impl Fn(&Pod) + Sync) {
+    let traced = Pod::new(enrolled);
     prepare(&traced);
     let (answer, trace) = strace::trace(&traced.call("ADD"));
     answer.ok();
@@ -40,7 +40,7 @@ fn failed_everywhere(prepare: impl Fn(&Pod) + Sync) {
         })
         .collect();
     let (well, failed, signals) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-    each_in_a_pod(&faults, |pod, what| {
+    each_in_a_pod(enrolled, &faults, |pod, what| {
         prepare(pod);
         let (answer, trace) = strace::inject(&pod.call("ADD"), what);
         pod.assert_lawful(what, &answer, "");
@@ -64,60 +64,64 @@ fn failed_everywhere(prepare: impl Fn(&Pod) + Sync) {
 
 #[test]
 fn whatever_system_call_fails_there_are_all_rules_or_none() {
-    failed_everywhere(|_| {});
+    Enrolled::each(|enrolled| failed_everywhere(enrolled, |_| {}));
 }
 
 #[test]
 fn whatever_system_call_fails_beside_other_rules_there_are_all_of_ours_or_none() {
-    failed_everywhere(Pod::touch);
+    Enrolled::each(|enrolled| failed_everywhere(enrolled, Pod::touch));
 }
 
 /// The error says what happened: its code, and the system call in words.
 #[test]
 fn the_netlink_sockets_failures_are_told() {
-    let fresh = [
-        ("socket:error=EPERM:when=1", 5, "netlink socket"),
-        ("socket:error=EPROTONOSUPPORT:when=1", 102, "CONFIG_NETFILTER_NETLINK"),
-        ("setns:error=EPERM:when=1", 5, "cannot enter network namespace"),
-        ("setns:error=EINVAL:when=1", 101, "another kind"),
-        ("sendto:error=ENOBUFS:when=1", 5, "cannot send the rules"),
-        ("sendto:retval=100:when=1", 5, "cannot send the rules"),
-        ("recvfrom:error=EAGAIN:when=1", 5, "may or may not be in place"),
-        ("recvfrom:error=ENOBUFS:when=1", 5, "may or may not be in place"),
-    ];
-    // the rules, refused since there were others; two requests; the rules again
-    let beside = [
-        ("sendto:error=ENOBUFS:when=2", 5, "cannot read the owner of the rules"),
-        ("sendto:error=ENOBUFS:when=4", 5, "cannot send the rules"),
-        ("recvfrom:error=EAGAIN:when=5", 5, "may or may not be in place"),
-    ];
-    let fresh = fresh.map(|case| (false, case));
-    for (touched, (injection, code, expected)) in
-        fresh.into_iter().chain(beside.map(|case| (true, case)))
-    {
-        let pod = Pod::new();
-        if touched {
-            pod.touch();
+    Enrolled::each(|enrolled| {
+        let fresh = [
+            ("socket:error=EPERM:when=1", 5, "netlink socket"),
+            ("socket:error=EPROTONOSUPPORT:when=1", 102, "CONFIG_NETFILTER_NETLINK"),
+            ("setns:error=EPERM:when=1", 5, "cannot enter network namespace"),
+            ("setns:error=EINVAL:when=1", 101, "another kind"),
+            ("sendto:error=ENOBUFS:when=1", 5, "cannot send the rules"),
+            ("sendto:retval=100:when=1", 5, "cannot send the rules"),
+            ("recvfrom:error=EAGAIN:when=1", 5, "may or may not be in place"),
+            ("recvfrom:error=ENOBUFS:when=1", 5, "may or may not be in place"),
+        ];
+        // the rules, refused since there were others; two requests; the rules again
+        let beside = [
+            ("sendto:error=ENOBUFS:when=2", 5, "cannot read the owner of the rules"),
+            ("sendto:error=ENOBUFS:when=4", 5, "cannot send the rules"),
+            ("recvfrom:error=EAGAIN:when=5", 5, "may or may not be in place"),
+        ];
+        let fresh = fresh.map(|case| (false, case));
+        for (touched, (injection, code, expected)) in
+            fresh.into_iter().chain(beside.map(|case| (true, case)))
+        {
+            let pod = Pod::new(enrolled);
+            if touched {
+                pod.touch();
+            }
+            let (answer, _) = strace::inject(&pod.call("ADD"), injection);
+            let msg = answer.error(code);
+            assert!(msg.contains(expected), "{injection}: {msg}");
+            pod.assert_lawful(injection, &answer, "");
+            pod.assert_recovers(injection);
         }
-        let (answer, _) = strace::inject(&pod.call("ADD"), injection);
-        let msg = answer.error(code);
-        assert!(msg.contains(expected), "{injection}: {msg}");
-        pod.assert_lawful(injection, &answer, "");
-        pod.assert_recovers(injection);
-    }
+    });
 }
 
 #[test]
 fn interrupted_calls_are_made_again() {
-    let pod = Pod::new();
-    for name in ["sendto", "recvfrom"] {
-        for nth in 1..=4 {
-            pod.touch();
-            let (answer, trace) =
-                strace::inject(&pod.call("ADD"), &format!("{name}:error=EINTR:when={nth}"));
-            assert!(trace.was_injected(), "{trace:?}");
-            answer.ok();
-            pod.remove();
+    Enrolled::each(|enrolled| {
+        let pod = Pod::new(enrolled);
+        for name in ["sendto", "recvfrom"] {
+            for nth in 1..=4 {
+                pod.touch();
+                let (answer, trace) =
+                    strace::inject(&pod.call("ADD"), &format!("{name}:error=EINTR:when={nth}"));
+                assert!(trace.was_injected(), "{trace:?}");
+                answer.ok();
+                pod.remove();
+            }
         }
-    }
+    });
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use osm_cni::call_record::CallRecord;
 use serde_json::json;
 
-use super::{Pod, RULES};
+use super::{Enrolled, Pod, RULES};
 use crate::support::plugin::{Answer, Call};
 use crate::support::program;
 use crate::support::{clock, host};
@@ -39,10 +39,10 @@ struct Node {
 }
 
 impl Node {
-    fn new() -> Self {
+    fn new(enrolled: Enrolled) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let log = dir.path().join("osm-cni.log");
-        let mut pod = Pod::new();
+        let mut pod = Pod::new(enrolled);
         pod.conf["logFile"] = json!(log);
         // A DEL that goes well is logged at this level.
         pod.conf["logLevel"] = json!("debug");
@@ -70,61 +70,67 @@ impl Node {
 
 #[test]
 fn every_verb_does_the_same_whatever_the_clock_shows() {
-    let mut node = Node::new();
-    // Each verb once with each clock, and with another clock than the last.
-    for first in 0..CLOCKS.len() {
-        for (step, verb) in ["ADD", "CHECK", "ADD", "DEL"].into_iter().enumerate() {
-            let (time, stamp) = CLOCKS[(first + step) % CLOCKS.len()];
-            let mut call = node.call(verb);
-            for (name, value) in clock::showing(time) {
-                call = call.env(name, value);
+    Enrolled::each(|enrolled| {
+        let mut node = Node::new(enrolled);
+        // Each verb once with each clock, and with another clock than the last.
+        for first in 0..CLOCKS.len() {
+            for (step, verb) in ["ADD", "CHECK", "ADD", "DEL"].into_iter().enumerate() {
+                let (time, stamp) = CLOCKS[(first + step) % CLOCKS.len()];
+                let mut call = node.call(verb);
+                for (name, value) in clock::showing(time) {
+                    call = call.env(name, value);
+                }
+                let (answer, text, line) = node.logged(&call);
+                let what = format!("{verb} at {time}: {text}");
+                assert!(text.starts_with(stamp), "the clock did not show it: {what}");
+                let expected = match verb {
+                    "ADD" => node.pod.conf["prevResult"].to_string(),
+                    _ => String::new(),
+                };
+                assert_eq!((answer.status, answer.stdout), (Some(0), expected), "{what}");
+                assert_eq!((line.verb.as_str(), line.code), (verb, None), "{what}");
+                let rules = if verb == "DEL" { "" } else { RULES };
+                assert_eq!(node.pod.rules(), rules, "{what}");
             }
-            let (answer, text, line) = node.logged(&call);
-            let what = format!("{verb} at {time}: {text}");
-            assert!(text.starts_with(stamp), "the clock did not show it: {what}");
-            let expected = match verb {
-                "ADD" => node.pod.conf["prevResult"].to_string(),
-                _ => String::new(),
-            };
-            assert_eq!((answer.status, answer.stdout), (Some(0), expected), "{what}");
-            assert_eq!((line.verb.as_str(), line.code), (verb, None), "{what}");
-            let rules = if verb == "DEL" { "" } else { RULES };
-            assert_eq!(node.pod.rules(), rules, "{what}");
         }
-    }
+    });
 }
 
 #[test]
 fn an_error_is_told_whatever_the_clock_shows() {
-    let mut node = Node::new();
-    for (time, _) in CLOCKS {
-        let mut call = node.call("ADD").env("CNI_NETNS", "/dev/null");
-        for (name, value) in clock::showing(time) {
-            call = call.env(name, value);
+    Enrolled::each(|enrolled| {
+        let mut node = Node::new(enrolled);
+        for (time, _) in CLOCKS {
+            let mut call = node.call("ADD").env("CNI_NETNS", "/dev/null");
+            for (name, value) in clock::showing(time) {
+                call = call.env(name, value);
+            }
+            let (answer, _, line) = node.logged(&call);
+            answer.error(101);
+            assert_eq!(line.code, Some(101), "{time}");
         }
-        let (answer, _, line) = node.logged(&call);
-        answer.error(101);
-        assert_eq!(line.code, Some(101), "{time}");
-    }
-    node.pod.assert_recovers("wrong clocks");
+        node.pod.assert_recovers("wrong clocks");
+    });
 }
 
 /// The monotonic clock and that of the boot begin elsewhere, as on a node that
 /// has run for thirty years.
 #[test]
 fn in_another_time_namespace_every_verb_does_the_same() {
-    host::require(&["unshare"]);
-    let years = ["--monotonic=946080000", "--boottime=946080000"];
-    let mut node = Node::new();
-    for verb in ["ADD", "CHECK", "ADD", "DEL"] {
-        let words = [&["/usr/bin/unshare", "--time", "--fork"][..], &years].concat();
-        // The binary under test, too: this needs no library.
-        for call in [node.call(verb).under(&words), node.pod.call(verb).under(&words)] {
-            let (answer, text, _) = node.logged(&call);
-            assert_eq!(answer.status, Some(0), "{text}: {answer:?}");
-            assert_eq!(node.pod.rules(), if verb == "DEL" { "" } else { RULES }, "{text}");
+    Enrolled::each(|enrolled| {
+        host::require(&["unshare"]);
+        let years = ["--monotonic=946080000", "--boottime=946080000"];
+        let mut node = Node::new(enrolled);
+        for verb in ["ADD", "CHECK", "ADD", "DEL"] {
+            let words = [&["/usr/bin/unshare", "--time", "--fork"][..], &years].concat();
+            // The binary under test, too: this needs no library.
+            for call in [node.call(verb).under(&words), node.pod.call(verb).under(&words)] {
+                let (answer, text, _) = node.logged(&call);
+                assert_eq!(answer.status, Some(0), "{text}: {answer:?}");
+                assert_eq!(node.pod.rules(), if verb == "DEL" { "" } else { RULES }, "{text}");
+            }
         }
-    }
+    });
 }
 
 /// Nothing in the source of an ADD's path reads the wall clock. The command line and

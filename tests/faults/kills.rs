@@ -4,20 +4,20 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Pod, each_in_a_pod};
+use super::{Enrolled, Pod, each_in_a_pod};
 use crate::support::strace::{self, Place};
 
 /// Kills an ADD at each of its system calls, in a namespace that was prepared
 /// by `prepare`, and holds the law each time.
-fn killed_everywhere(prepare: impl Fn(&Pod) + Sync) {
-    let traced = Pod::new();
+fn killed_everywhere(enrolled: Enrolled, prepare: impl Fn(&Pod) + Sync) {
+    let traced = Pod::new(enrolled);
     prepare(&traced);
     let (answer, trace) = strace::trace(&traced.call("ADD"));
     answer.ok();
     let places: Vec<Place> = trace.places().into_iter().collect();
     assert!(places.len() > 30, "this is no ADD: {places:?}");
     let killed = AtomicUsize::new(0);
-    each_in_a_pod(&places, |pod, Place { name, nth }| {
+    each_in_a_pod(enrolled, &places, |pod, Place { name, nth }| {
         prepare(pod);
         let before = pod.rules();
         let what = format!("{name}:signal=KILL:when={nth}");
@@ -36,17 +36,18 @@ fn killed_everywhere(prepare: impl Fn(&Pod) + Sync) {
 
 #[test]
 fn an_add_killed_anywhere_leaves_all_rules_or_none() {
-    killed_everywhere(|_| {});
+    Enrolled::each(|enrolled| killed_everywhere(enrolled, |_| {}));
 }
 
 #[test]
 fn an_add_killed_anywhere_beside_other_rules_leaves_all_of_ours_or_none() {
-    killed_everywhere(Pod::touch);
+    Enrolled::each(|enrolled| killed_everywhere(enrolled, Pod::touch));
 }
 
 #[test]
 fn an_add_killed_anywhere_leaves_the_old_rules_or_the_new_ones() {
-    killed_everywhere(|pod| {
+    let earlier = |pod: &Pod| {
         pod.earlier().run().ok();
-    });
+    };
+    Enrolled::each(|enrolled| killed_everywhere(enrolled, earlier));
 }

@@ -25,10 +25,28 @@ use crate::support::pod::kubelet_dirs;
 /// What `nft list ruleset` says after the ADD of [`Pod::call`].
 const RULES: &str = include_str!("../golden/osm-v0.nft");
 
-/// A namespace, and the calls that a runtime makes for it. The pod has a sidecar
-/// by its volume, so that each fault also meets the look into the kubelet's
-/// directory: an exit status of 0 without rules would be a way around the mesh.
+/// How a pod is recognised as one of the mesh. By its volume, a fault also meets
+/// the look into the kubelet's directory: an exit status of 0 without rules would be
+/// a way around the mesh. By its annotation, nothing is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Enrolled {
+    ByVolume,
+    ByAnnotation,
+}
+
+impl Enrolled {
+    /// A law that holds for pods of either kind.
+    fn each(law: impl Fn(Self)) {
+        for enrolled in [Enrolled::ByVolume, Enrolled::ByAnnotation] {
+            println!("a pod that is enrolled: {enrolled:?}");
+            law(enrolled);
+        }
+    }
+}
+
+/// A namespace, and the calls that a runtime makes for it.
 struct Pod {
+    enrolled: Enrolled,
     netns: TestNetns,
     conf: Value,
     kubelet: tempfile::TempDir,
@@ -36,12 +54,12 @@ struct Pod {
 
 /// Does this with each of the items, in a namespace that nobody has touched.
 /// Four at a time: most of it is waiting for processes.
-fn each_in_a_pod<T: Sync>(items: &[T], work: impl Fn(&Pod, &T) + Sync) {
+fn each_in_a_pod<T: Sync>(enrolled: Enrolled, items: &[T], work: impl Fn(&Pod, &T) + Sync) {
     let todo = Mutex::new(items.iter());
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                let pod = Pod::new();
+                let pod = Pod::new(enrolled);
                 loop {
                     let Some(item) = todo.lock().expect("no panic before").next() else { return };
                     work(&pod, item);
@@ -53,14 +71,23 @@ fn each_in_a_pod<T: Sync>(items: &[T], work: impl Fn(&Pod, &T) + Sync) {
 }
 
 impl Pod {
-    fn new() -> Self {
-        let annotations = json!({"openservicemesh.io/outbound-port-exclusion-list": "8080"});
+    fn new(enrolled: Enrolled) -> Self {
+        let mut annotations = json!({"openservicemesh.io/outbound-port-exclusion-list": "8080"});
         let kubelet = tempfile::tempdir().expect("a temporary directory");
         kubelet_dirs(kubelet.path(), "uid-web-1", &["token", "envoy-bootstrap-config-volume"]);
-        let mut conf = annotated(conf("1.0.0"), annotations);
+        let mut conf = conf("1.0.0");
         conf["kubeletDir"] = json!(kubelet.path());
-        conf.as_object_mut().expect("an object").remove("sidecarVolumes");
-        Pod { netns: TestNetns::new(), conf, kubelet }
+        match enrolled {
+            Enrolled::ByVolume => {
+                drop(conf.as_object_mut().expect("an object").remove("sidecarVolumes"))
+            }
+            // No volume is looked for, see `conf`.
+            Enrolled::ByAnnotation => {
+                annotations["openservicemesh.io/sidecar-injection"] = json!("enabled")
+            }
+        }
+        let conf = annotated(conf, annotations);
+        Pod { enrolled, netns: TestNetns::new(), conf, kubelet }
     }
 
     fn call(&self, verb: &str) -> Call {
@@ -84,7 +111,10 @@ impl Pod {
         let now = self.rules();
         match answer.status {
             // ENOENT is no failure: a directory of the kubelet's is not there.
-            Some(0) if what.contains("openat:error=ENOENT") && now == before => {}
+            Some(0)
+                if self.enrolled == Enrolled::ByVolume
+                    && what.contains("openat:error=ENOENT")
+                    && now == before => {}
             Some(0) => {
                 assert_eq!(answer.stdout, self.conf["prevResult"].to_string(), "{what}");
                 assert_eq!(now, RULES, "{what}: went well, but not all rules are there");

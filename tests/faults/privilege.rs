@@ -6,7 +6,7 @@ use std::path::Path;
 use osm_cni::journal::ROTATE_AT;
 use serde_json::json;
 
-use super::Pod;
+use super::{Enrolled, Pod};
 use crate::support::plugin::{Call, annotated, conf};
 use crate::support::strace::{self, Trace};
 
@@ -27,7 +27,7 @@ fn known() -> (BTreeSet<&'static str>, BTreeSet<&'static str>) {
 
 #[test]
 fn the_system_calls_of_an_add_are_known() {
-    let mut pod = Pod::new();
+    let mut pod = Pod::new(Enrolled::ByVolume);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let (known, _) = known();
     let volumes = dir.path().join("kubelet/pods/uid-web-1/volumes/kubernetes.io~configmap");
@@ -58,7 +58,7 @@ fn the_system_calls_of_an_add_are_known() {
 fn paths() -> Vec<(String, Trace)> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let path = |name: &str| dir.path().join(name);
-    let mut pod = Pod::new();
+    let mut pod = Pod::new(Enrolled::ByVolume);
     pod.conf["cniVersion"] = json!("1.1.0");
     pod.conf["logLevel"] = json!("trace");
     let mut traces = Vec::new();
@@ -145,7 +145,7 @@ fn the_system_calls_of_all_paths_are_known() {
 /// One of each: nothing else is opened, entered or run.
 #[test]
 fn an_add_opens_one_socket_enters_one_namespace_and_runs_nothing() {
-    let pod = Pod::new();
+    let pod = Pod::new(Enrolled::ByVolume);
     let (answer, trace) = strace::trace(&pod.call("ADD"));
     answer.ok();
     assert_eq!(trace.lines("execve").count(), 1, "the plugin itself, and no other program");
@@ -238,7 +238,7 @@ fn the_log_holds_no_secret() {
     let log = dir.path().join("osm-cni.log");
     for level in ["info", "trace"] {
         for port in ["8080", "wrong"] {
-            let mut pod = Pod::new();
+            let mut pod = Pod::new(Enrolled::ByVolume);
             pod.conf["logFile"] = json!(log);
             pod.conf["logLevel"] = json!(level);
             pod.conf["args"] = json!({"cni": {"token": "s3cr3t"}});

@@ -8,7 +8,7 @@ use osm_cni::cni::request::{self, Request};
 use osm_cni::nft::encode::{self, Batch};
 use osm_cni::ruleset::Ruleset;
 
-use super::Pod;
+use super::{Enrolled, Pod};
 use crate::support::stepped::Stepped;
 
 /// `NFNL_SUBSYS_NFTABLES` with a message that it does not have.
@@ -49,8 +49,8 @@ fn starts(bytes: &[u8]) -> Vec<usize> {
 
 /// Has each message refused once, in a namespace prepared in this way, whose
 /// rules must then be as before.
-fn refused_everywhere(prepare: impl Fn(&Pod), batch: &Batch<'_>) {
-    let pod = Pod::new();
+fn refused_everywhere(enrolled: Enrolled, prepare: impl Fn(&Pod), batch: &Batch<'_>) {
+    let pod = Pod::new(enrolled);
     let bytes = batch.bytes();
     // The batch's own two are its brackets: the kernel can't refuse the last.
     let starts = starts(bytes);
@@ -83,21 +83,28 @@ fn refused_everywhere(prepare: impl Fn(&Pod), batch: &Batch<'_>) {
 
 #[test]
 fn whichever_message_is_refused_nothing_of_ours_is_left() {
-    let ruleset = ruleset(&Pod::new());
-    refused_everywhere(|_| {}, &encode::create(&ruleset, Some(encode::UNTOUCHED)));
+    Enrolled::each(|enrolled| {
+        let ruleset = ruleset(&Pod::new(enrolled));
+        let batch = encode::create(&ruleset, Some(encode::UNTOUCHED));
+        refused_everywhere(enrolled, |_| {}, &batch);
+    });
 }
 
 #[test]
 fn whichever_message_is_refused_beside_other_rules_nothing_of_ours_is_left() {
-    let ruleset = ruleset(&Pod::new());
-    refused_everywhere(Pod::touch, &encode::create(&ruleset, None));
+    Enrolled::each(|enrolled| {
+        let ruleset = ruleset(&Pod::new(enrolled));
+        refused_everywhere(enrolled, Pod::touch, &encode::create(&ruleset, None));
+    });
 }
 
 #[test]
 fn whichever_message_is_refused_the_old_rules_stay() {
-    let ruleset = ruleset(&Pod::new());
     let earlier = |pod: &Pod| {
         pod.earlier().run().ok();
     };
-    refused_everywhere(earlier, &encode::replace(&ruleset, &[]));
+    Enrolled::each(|enrolled| {
+        let ruleset = ruleset(&Pod::new(enrolled));
+        refused_everywhere(enrolled, earlier, &encode::replace(&ruleset, &[]));
+    });
 }

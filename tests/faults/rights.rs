@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Pod, RULES};
+use super::{Enrolled, Pod, RULES};
 use crate::support::pod::kubelet_dirs;
 use crate::support::{host, strace, wait_for};
 
@@ -28,31 +28,33 @@ const TO_ENTER_BITS: u64 = NET_ADMIN_BIT | 1 << 2 | 1 << 18 | 1 << 19 | 1 << 21;
 /// that could do nothing else to the node.
 #[test]
 fn whoever_speaks_to_the_kernel_has_no_right_but_net_admin() {
-    let pod = Pod::new();
-    for verb in ["ADD", "CHECK", "ADD", "DEL"] {
-        let (answer, trace) = strace::trace(&pod.call(verb));
-        answer.ok();
-        for name in ["socket", "sendto", "recvfrom"] {
-            let mut calls = 0;
-            for (line, rights) in trace.with_last(name, "capset") {
-                let rights = rights.unwrap_or_default();
-                assert!(
-                    rights.contains(ONLY_NET_ADMIN) && rights.ends_with("= 0"),
-                    "{verb}: {rights}\n{line}"
-                );
-                calls += 1;
+    Enrolled::each(|enrolled| {
+        let pod = Pod::new(enrolled);
+        for verb in ["ADD", "CHECK", "ADD", "DEL"] {
+            let (answer, trace) = strace::trace(&pod.call(verb));
+            answer.ok();
+            for name in ["socket", "sendto", "recvfrom"] {
+                let mut calls = 0;
+                for (line, rights) in trace.with_last(name, "capset") {
+                    let rights = rights.unwrap_or_default();
+                    assert!(
+                        rights.contains(ONLY_NET_ADMIN) && rights.ends_with("= 0"),
+                        "{verb}: {rights}\n{line}"
+                    );
+                    calls += 1;
+                }
+                assert!(calls > 0, "{verb}: no {name}");
             }
-            assert!(calls > 0, "{verb}: no {name}");
+            // The input is read, and the namespace opened, by who may enter it.
+            let (_, rights) = trace.with_last("read", "capset").last().expect("the input is read");
+            assert!(rights.is_some_and(|rights| rights.contains(TO_ENTER)), "{verb}: {rights:?}");
+            let asked: Vec<_> = trace.lines("prctl").collect();
+            assert!(
+                asked.iter().any(|line| line.starts_with("prctl(PR_SET_NO_NEW_PRIVS, 1,")),
+                "{asked:?}"
+            );
         }
-        // The input is read, and the namespace opened, by who may enter it.
-        let (_, rights) = trace.with_last("read", "capset").last().expect("the input is read");
-        assert!(rights.is_some_and(|rights| rights.contains(TO_ENTER)), "{verb}: {rights:?}");
-        let asked: Vec<_> = trace.lines("prctl").collect();
-        assert!(
-            asked.iter().any(|line| line.starts_with("prctl(PR_SET_NO_NEW_PRIVS, 1,")),
-            "{asked:?}"
-        );
-    }
+    });
 }
 
 /// A call that ends with the test.
@@ -105,7 +107,7 @@ const BY_PATH: [&str; 9] =
 /// Whoever speaks to the kernel has left the node's files, and looks for none.
 #[test]
 fn whoever_speaks_to_the_kernel_has_an_empty_root() {
-    let mut pod = Pod::new();
+    let mut pod = Pod::new(Enrolled::ByVolume);
     pod.conf["cniVersion"] = json!("1.1.0");
     for verb in ["ADD", "CHECK", "STATUS", "DEL"] {
         let (answer, trace) = strace::trace(&pod.call(verb));
@@ -131,7 +133,7 @@ fn whoever_speaks_to_the_kernel_has_an_empty_root() {
 #[test]
 fn without_the_right_to_change_the_root_an_add_says_nothing() {
     host::require(&["setpriv"]);
-    let pod = Pod::new();
+    let pod = Pod::new(Enrolled::ByVolume);
     let call = pod.call("ADD").under(["/usr/bin/setpriv", "--bounding-set=-sys_chroot"]);
     let answer = call.run();
     answer.ok();
@@ -142,7 +144,7 @@ fn without_the_right_to_change_the_root_an_add_says_nothing() {
 /// somebody to take an answer that is longer than a pipe.
 #[test]
 fn the_kernel_sees_the_rights_go() {
-    let mut pod = Pod::new();
+    let mut pod = Pod::new(Enrolled::ByVolume);
     pod.conf["prevResult"]["long"] = json!("x".repeat(1 << 18));
     let call = pod.call("ADD");
     let mut started = Started(call.spawn());
@@ -161,29 +163,31 @@ fn the_kernel_sees_the_rights_go() {
 /// A filter may refuse it: the pod starts all the same, and the log says so.
 #[test]
 fn rights_that_cannot_be_laid_down_are_told_and_stop_nothing() {
-    for (what, kept) in [
-        ("capset:error=EPERM", "capabilities"),
-        ("capget:error=EPERM", "capabilities"),
-        ("prctl:error=EPERM", "capabilities"),
-        ("chroot:error=EPERM", "files"),
-        ("chroot:error=ENOENT", "files"),
-        ("chdir:error=EACCES", "files"),
-    ] {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut pod = Pod::new();
-        pod.conf["logFile"] = json!(dir.path().join("osm-cni.log"));
-        let (answer, trace) = strace::inject(&pod.call("ADD"), what);
-        assert!(trace.was_injected(), "{what}: {trace:?}");
-        assert_eq!(answer.ok(), pod.conf["prevResult"].to_string());
-        assert_eq!(pod.rules(), RULES);
-        let log = std::fs::read_to_string(dir.path().join("osm-cni.log")).expect("the log");
-        for text in [&log, &answer.stderr] {
-            let kept = format!("more {kept} than it needs");
-            let said = text.lines().filter(|line| line.contains(&kept));
-            assert_eq!(said.count(), 1, "{what}: {text}");
+    Enrolled::each(|enrolled| {
+        for (what, kept) in [
+            ("capset:error=EPERM", "capabilities"),
+            ("capget:error=EPERM", "capabilities"),
+            ("prctl:error=EPERM", "capabilities"),
+            ("chroot:error=EPERM", "files"),
+            ("chroot:error=ENOENT", "files"),
+            ("chdir:error=EACCES", "files"),
+        ] {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let mut pod = Pod::new(enrolled);
+            pod.conf["logFile"] = json!(dir.path().join("osm-cni.log"));
+            let (answer, trace) = strace::inject(&pod.call("ADD"), what);
+            assert!(trace.was_injected(), "{what}: {trace:?}");
+            assert_eq!(answer.ok(), pod.conf["prevResult"].to_string());
+            assert_eq!(pod.rules(), RULES);
+            let log = std::fs::read_to_string(dir.path().join("osm-cni.log")).expect("the log");
+            for text in [&log, &answer.stderr] {
+                let kept = format!("more {kept} than it needs");
+                let said = text.lines().filter(|line| line.contains(&kept));
+                assert_eq!(said.count(), 1, "{what}: {text}");
+            }
+            pod.assert_recovers(what);
         }
-        pod.assert_recovers(what);
-    }
+    });
 }
 
 /// `/proc/PID/ns/net` can be opened by a process that has all capabilities of
@@ -202,7 +206,7 @@ fn a_namespace_named_by_its_process_opens_without_the_right_to_trace() {
         let comm = std::fs::read_to_string(proc.join("comm")).unwrap_or_default();
         if comm.trim() == "cat" { Ok(()) } else { Err(comm) }
     });
-    let pod = Pod::new();
+    let pod = Pod::new(Enrolled::ByVolume);
     let netns = proc.join("ns/net");
     for (what, call) in [("with", pod.call("ADD")), ("without", pod.call("ADD").under(without))] {
         let answer = call.netns(&netns).run();
@@ -226,7 +230,7 @@ fn a_directory_that_is_not_roots_is_read_and_not_written() {
         host::run(&["chown", "1000", &path.to_string_lossy()]);
         host::run(&["chmod", "0700", &path.to_string_lossy()]);
     }
-    let mut pod = Pod::new();
+    let mut pod = Pod::new(Enrolled::ByVolume);
     pod.conf["kubeletDir"] = json!(kubelet);
     pod.conf["logFile"] = json!(logs.join("osm-cni.log"));
     let annotations = &mut pod.conf["runtimeConfig"]["io.kubernetes.cri.pod-annotations"];
