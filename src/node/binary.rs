@@ -146,3 +146,22 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     }
     Ok(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_changed_whole_seconds_later_is_another_one() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let at = |seconds| {
+            let time = UNIX_EPOCH + Duration::new(seconds, 5);
+            file.as_file().set_modified(time).expect("its time is set");
+            let (.., modified, _, _) = identity(&file.as_file().metadata().expect("its state"));
+            modified
+        };
+        assert_ne!(at(1_000_000_000), at(1_000_000_001));
+    }
+}

@@ -83,6 +83,27 @@ fn the_json_is_as_its_schema_says() {
     assert_eq!(schema::problems(&schema, &broken).len(), 2);
 }
 
+/// A table by our name, with our comment, redirects nothing.
+#[test]
+fn a_table_without_chains_is_not_redirected() {
+    let node = Node::new("test", "web");
+    node.add(&document(), &json!({}));
+    let comment = "osm-cni layout 2 container 98840f655f23 interface eth0";
+    for rules in [
+        String::new(),
+        "add chain ip osm OUTPUT { type nat hook output priority -100; }".to_owned(),
+    ] {
+        node.pod.nft_load(&format!(
+            "flush ruleset\nadd table ip osm {{ comment \"{comment}\"; }}\n{rules}"
+        ));
+        assert_eq!(inspect(&node, &["-o", "json"]).json()["redirected"], false, "{rules}");
+        let shown = inspect(&node, &[]);
+        assert!(shown.ok().contains("No rule of the table below redirects"), "{shown:?}");
+    }
+    node.add(&document(), &json!({}));
+    assert_eq!(inspect(&node, &["-o", "json"]).json()["redirected"], true);
+}
+
 #[test]
 fn a_pod_is_found_by_its_name_its_namespace_and_its_processes() {
     let node = Node::new("test", "web");

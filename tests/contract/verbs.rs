@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::plugin::{Call, annotated, conf, enabled};
+use crate::support::strace;
 
 const VERSIONS: [&str; 5] = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
@@ -98,6 +99,19 @@ fn status_gc_and_check_exist_from_their_own_version_on() {
             "0.3.0" | "0.3.1" => assert!(answer.error(1).contains("CHECK"), "{answer:?}"),
             _ => assert_eq!(answer.ok(), ""),
         }
+    }
+}
+
+/// An error of STATUS would make the whole node NotReady, for pods outside the
+/// mesh too.
+#[test]
+fn status_without_nf_tables_is_a_warning() {
+    let call = Call::new("STATUS", &conf("1.1.0"));
+    for what in ["socket:error=EPROTONOSUPPORT", "socket:error=EPERM", "sendto:error=ENOBUFS"] {
+        let (answer, trace) = strace::inject(&call, what);
+        assert!(trace.was_injected(), "{what}: {trace:?}");
+        assert_eq!(answer.ok(), "", "{what}");
+        assert!(answer.stderr.contains("pods of the mesh cannot start"), "{what}: {answer:?}");
     }
 }
 

@@ -15,7 +15,12 @@ fn errors(name: &str) -> &'static [&'static str] {
         "recvfrom" => &["EINTR", "ENOBUFS", "EAGAIN", "ENOMEM"],
         "setsockopt" => &["ENOPROTOOPT", "EPERM", "EDOM"],
         "setns" => &["EPERM", "EINVAL", "ENOMEM"],
-        "openat" => &["ENOENT", "EACCES", "EMFILE", "EINTR", "ENOSPC", "EROFS"],
+        "openat" => &[
+            "ENOENT", "EACCES", "EMFILE", "ENFILE", "ENOMEM", "EIO", "EINTR", "ESTALE", "ELOOP",
+            "ENOSPC", "EROFS",
+        ],
+        "getdents64" => &["EPERM", "ENOMEM", "EIO", "ESTALE", "EINTR"],
+        "newfstatat" => &["EPERM", "ENOMEM", "EIO", "ESTALE", "EACCES"],
         "read" => &["EINTR", "EIO", "EAGAIN"],
         "write" => &["EINTR", "ENOSPC", "EPIPE", "EIO", "EAGAIN"],
         "clone3" | "clone" => &["EAGAIN", "ENOMEM", "ENOSYS"],

@@ -240,3 +240,20 @@ fn a_directory_that_is_not_roots_is_read_and_not_written() {
     assert!(host::names_in(&logs).is_empty(), "a right was kept that nothing needs");
     pod.remove();
 }
+
+/// Without the right to search it, the same directory could hide a sidecar.
+#[test]
+fn a_directory_that_may_not_be_read_is_an_error_and_never_no_sidecar() {
+    host::require(&["setpriv"]);
+    let pod = Pod::new(Enrolled::ByVolume);
+    let pods = pod.kubelet.path().join("pods");
+    let path = pods.to_string_lossy();
+    host::run(&["chown", "1000", &path]);
+    host::run(&["chmod", "0700", &path]);
+    let without = ["/usr/bin/setpriv", "--bounding-set=-dac_read_search,-dac_override"];
+    let msg = pod.call("ADD").under(without).run().error(5);
+    assert!(msg.contains("cannot find out whether"), "{msg}");
+    assert!(msg.contains(&*path) && msg.contains("Permission denied"), "{msg}");
+    assert_eq!(pod.rules(), "");
+    pod.assert_recovers("a directory that may not be read");
+}

@@ -45,6 +45,12 @@ fn calls_are_passed_on_and_counted_across_rotation() {
     assert_eq!(line(3).len(), line(4).len());
     fs::write(&log, line(4)).expect("truncate and grow to the same length");
     wait_for("a call after truncation", || count(4));
+    let excluding = line(5).replace(" us=", " annotations=inbound-ports,outbound-ranges us=");
+    append(&excluding);
+    for list in ["inbound-ports", "outbound-ranges"] {
+        let counted = format!("osm_cni_annotation_exclusions_total{{list=\"{list}\"}} 1\n");
+        wait_for("what annotations took out", || get(&address, "/metrics").contains(&counted));
+    }
     append("2026-11-22T21:25:00Z [INFO] verb=ADD us=90 code=100 error=\"no\\\"pe\"\n");
     wait_for("a failed call", || {
         get(&address, "/metrics").contains("{verb=\"ADD\",result=\"error\",reason=\"100\"} 1\n")
@@ -53,9 +59,9 @@ fn calls_are_passed_on_and_counted_across_rotation() {
     let text = get(&address, "/metrics");
     for part in [
         "HTTP/1.1 200 OK\r\n",
-        "osm_cni_call_duration_seconds_bucket{verb=\"ADD\",le=\"0.001\"} 5\n",
-        "osm_cni_call_duration_seconds_bucket{verb=\"ADD\",le=\"+Inf\"} 5\n",
-        "osm_cni_call_duration_seconds_count{verb=\"ADD\"} 5\n",
+        "osm_cni_call_duration_seconds_bucket{verb=\"ADD\",le=\"0.001\"} 6\n",
+        "osm_cni_call_duration_seconds_bucket{verb=\"ADD\",le=\"+Inf\"} 6\n",
+        "osm_cni_call_duration_seconds_count{verb=\"ADD\"} 6\n",
         "# TYPE osm_cni_call_duration_seconds histogram\n",
         "osm_cni_configuration_last_change_timestamp_seconds ",
         "osm_cni_settings_info{digest=\"",
@@ -69,12 +75,12 @@ fn calls_are_passed_on_and_counted_across_rotation() {
     // Clients that connect and say nothing do not keep a scraper out.
     let silent: Vec<_> = (0..64).map(|_| TcpStream::connect(&address).expect("connect")).collect();
     let asked = Instant::now();
-    assert!(count(4));
+    assert!(count(5));
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?} beside idle ones", asked.elapsed());
     drop(silent);
 
     let passed = node.log();
-    for number in 0..=4 {
+    for number in 0..=5 {
         assert_eq!(passed.matches(&format!("container=c{number} ")).count(), 1, "{passed}");
     }
     fs::remove_file(node.path(NAME)).expect("delete");
