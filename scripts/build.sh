@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds the static release binary and puts it at target/release/osm-cni, the same
-# bytes in every checkout: the Makefile, the Dockerfile and `make reproduce` all
-# build through this script. The flags that make it static and position independent
-# are in .cargo/config.toml; here the paths of this machine are taken out of it.
+# Builds the static release binary target/release/osm-cni, with the same bytes in
+# every checkout: the Makefile, the Dockerfile and `make reproduce` use this script.
+# The flags for a static, position independent executable are in .cargo/config.toml;
+# this script removes the paths of this machine from the binary.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Starts what cargo has built (`runner` in .cargo/config.toml). Without root it
-# leaves out the integration tests that make namespaces, mounts or containers, and
-# says so in one line. In CI that is a failure, since nobody reads the line.
+# Starts the programs that cargo built (`runner` in .cargo/config.toml). Without root
+# it leaves out the integration tests that create namespaces, mounts or containers,
+# and prints one line about it. In CI this is a failure, because nobody reads the
+# line.
 set -eu
 
 all=yes

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Compiles the library against the kernel headers of several Debian suites: the
-# constants of nf_tables come from whatever headers the machine has, and a build
-# must not depend on the newest. Debian 11's (5.10) are the oldest.
+# Compiles the library with the kernel headers of several Debian suites: the
+# constants of nf_tables come from the headers of the machine, and a build must not
+# need the newest ones. Debian 11's (5.10) are the oldest.
 # Usage: scripts/headers.sh [SUITE…]
 set -euo pipefail
 cd "$(dirname "$0")/.."

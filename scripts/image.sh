@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# Builds the image from the Dockerfile, with Docker or podman. Where the image that
-# it compiles in can be had, that is all. Where it cannot, target/release/osm-cni
-# (`make build`, the same flags) takes the place of the first stage; the image
-# is the Dockerfile's last stage in either case.
+# Builds the image from the Dockerfile, with Docker or podman. If the image of the
+# first stage cannot be pulled, target/release/osm-cni (`make build`, the same flags)
+# replaces the first stage; the last stage is the Dockerfile's in either case.
 #
 # Usage: scripts/image.sh TAG [docker|podman]
 set -euo pipefail
@@ -28,7 +27,7 @@ scripts/build.sh
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 install target/release/osm-cni "$context/osm-cni"
-# The stage as a directory: from the last FROM on, the file is the shipping one.
+# The first stage as a directory; from the last FROM on, the file is the Dockerfile.
 {
     echo 'FROM scratch AS build'
     echo 'COPY osm-cni /osm-cni'

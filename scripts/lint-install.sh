@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Checks what cannot be run here: manifests and chart against the schemas of
-# Kubernetes, the chart by helm, and the workflows by actionlint. Kinds of other
-# projects have no schema here and are counted as skipped.
+# Checks what cannot be run here: manifests and chart with the schemas of Kubernetes,
+# the chart with helm, and the workflows with actionlint. There are no schemas here for
+# kinds of other projects; they are counted as skipped.
 # Usage: scripts/lint-install.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,7 +20,7 @@ conform() {
 shopt -s globstar nullglob
 manifests=()
 for file in install/**/*.yaml; do
-    # The chart is rendered below; a kustomization's patches are no objects.
+    # The chart is rendered below.
     case $file in
         install/helm/*) continue ;;
     esac

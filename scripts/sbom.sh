@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Prints what the binary is made of, as a CycloneDX 1.5 bill of materials: what is
-# linked into it is "required", what only runs while it is built is "excluded".
-# Made from cargo's own lock file and metadata, so it needs nothing else.
+# Prints the bill of materials of the binary as CycloneDX 1.5: what is linked into it
+# is "required", what only runs during the build is "excluded". It is made from
+# cargo's lock file and metadata.
 # Usage: scripts/sbom.sh TARGET
 set -euo pipefail
 cd "$(dirname "$0")/.."

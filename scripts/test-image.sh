@@ -45,7 +45,7 @@ say "unpacking Debian $suite"
 tree=$work/tree
 quiet debootstrap --variant=minbase --include=ca-certificates "$suite" "$tree" "$archive"
 echo "$sources" >"$tree/etc/apt/sources.list"
-# Where this machine trusts other certificates, so does the build.
+# The build trusts the certificates that this machine trusts.
 cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/"
 quiet chroot "$tree" sh -c 'export DEBIAN_FRONTEND=noninteractive
     apt-get update && apt-get dist-upgrade --yes &&
@@ -86,7 +86,7 @@ versions() {
 }
 say "packages, here and in the image:"
 diff <(versions /) <(versions "$built") >&2 && say "the same"
-# Paths show first: they are what a build most often leaves in a program.
+# Paths first: they are the most frequent difference.
 strings() {
     tr -c '[:print:]' '\n' <"$1" | grep -E '.{8}' | sort -u
 }
