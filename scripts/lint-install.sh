@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Checks what cannot be run here: manifests and chart with the schemas of Kubernetes,
-# the chart with helm, and the workflows with actionlint. There are no schemas here for
+# the chart with Helm 3 and 4, and the workflows with actionlint. There are no schemas here for
 # kinds of other projects; they are counted as skipped.
 # Usage: scripts/lint-install.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 helm=$(scripts/go-tool.sh helm)
+helm4=$(scripts/go-tool.sh helm4)
 kubeconform=$(scripts/go-tool.sh kubeconform)
 actionlint=$(scripts/go-tool.sh actionlint)
 schemas=$(scripts/kube-schemas.sh)
@@ -30,10 +31,24 @@ conform "${manifests[@]}"
 
 kubernetes=1.37.2
 chart=install/helm/osm-cni
-"$helm" lint --strict --quiet --kube-version "$kubernetes" "$chart"
-for values in "$chart"/ci/*.yaml; do
-    "$helm" lint --strict --quiet --kube-version "$kubernetes" "$chart" --values "$values"
-    "$helm" template osm-cni "$chart" --kube-version "$kubernetes" --namespace osm-cni --values "$values" 2>/dev/null | conform -
+
+# Without the line that helm prints for each symbolic link of the chart.
+quietly() {
+    "$@" 2> >(grep -v 'found symbolic link' >&2)
+}
+
+render() {
+    quietly "$1" template osm-cni "$chart" --kube-version "$kubernetes" --namespace osm-cni "${@:2}"
+}
+
+for values in "" "$chart"/ci/*.yaml; do
+    options=(${values:+--values "$values"})
+    for program in "$helm" "$helm4"; do
+        quietly "$program" lint --strict --quiet --kube-version "$kubernetes" "$chart" "${options[@]}"
+    done
+    # Helm 3 and Helm 4 must render the same.
+    diff <(render "$helm" "${options[@]}") <(render "$helm4" "${options[@]}")
+    render "$helm" "${options[@]}" | conform -
 done
 
 "$actionlint" -color=false

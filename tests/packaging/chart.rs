@@ -71,6 +71,7 @@ fn wrong_values_are_refused_by_name() {
         ("metrics.port=70000", "/metrics/port"),
         ("image.digest=sha256:1", "/image/digest"),
         ("policy=both", "/policy"),
+        ("updateStrategy.type=Recreate", "/updateStrategy/type"),
         ("nativeSidecars=yes", "/nativeSidecars"),
         ("imag.tag=1", "imag"),
         ("startupTaint.enabled=true", "startupTaint.image"),
