@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
 # Checks what cannot be run here: manifests and chart with the schemas of Kubernetes,
-# the chart with Helm 3 and 4, and the workflows with actionlint. There are no schemas here for
+# the chart with helm, and the workflows with actionlint. There are no schemas here for
 # kinds of other projects; they are counted as skipped.
 # Usage: scripts/lint-install.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 helm=$(scripts/go-tool.sh helm)
-helm4=$(scripts/go-tool.sh helm4)
 kubeconform=$(scripts/go-tool.sh kubeconform)
 actionlint=$(scripts/go-tool.sh actionlint)
 schemas=$(scripts/kube-schemas.sh)
@@ -38,17 +37,13 @@ quietly() {
 }
 
 render() {
-    quietly "$1" template osm-cni "$chart" --kube-version "$kubernetes" --namespace osm-cni "${@:2}"
+    quietly "$helm" template osm-cni "$chart" --kube-version "$kubernetes" --namespace osm-cni "$@"
 }
 
 for values in "" "$chart"/ci/*.yaml; do
     options=(${values:+--values "$values"})
-    for program in "$helm" "$helm4"; do
-        quietly "$program" lint --strict --quiet --kube-version "$kubernetes" "$chart" "${options[@]}"
-    done
-    # Helm 3 and Helm 4 must render the same.
-    diff <(render "$helm" "${options[@]}") <(render "$helm4" "${options[@]}")
-    render "$helm" "${options[@]}" | conform -
+    quietly "$helm" lint --strict --quiet --kube-version "$kubernetes" "$chart" "${options[@]}"
+    render "${options[@]}" | conform -
 done
 
 "$actionlint" -color=false

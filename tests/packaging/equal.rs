@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::chart::template;
-use super::kustomize::kustomize;
+use super::kustomize::{kustomize, overlays};
 use super::labels::MANAGED_BY;
 use super::{objects, read};
 use crate::docs::root;
@@ -82,19 +82,16 @@ fn chart(values: &[&str]) -> String {
 
 #[test]
 fn each_overlay_is_the_chart_with_the_same_choice() {
-    let mut wrong = Vec::new();
-    for (overlay, values) in [
-        ("base", vec![]),
-        ("overlays/gke", vec!["platform=gke"]),
-        ("overlays/k3s", vec!["platform=k3s"]),
-        ("overlays/kind", vec!["platform=kind"]),
-        ("overlays/microk8s", vec!["platform=microk8s"]),
-        ("overlays/openshift", vec!["platform=openshift"]),
-        ("overlays/fsm", vec!["mesh=fsm"]),
-        ("overlays/repair", vec!["repair.enabled=true"]),
-    ] {
-        let kustomized = kustomize(&root().join("install").join(overlay));
-        wrong.extend(differences(overlay, &kustomized, &chart(&values)));
+    let kustomized = kustomize(&root().join("install/base"));
+    let mut wrong = differences("base", &kustomized, &chart(&[]));
+    for overlay in overlays() {
+        let choice = match overlay.as_str() {
+            "fsm" => "mesh=fsm".to_owned(),
+            "repair" => "repair.enabled=true".to_owned(),
+            platform => format!("platform={platform}"),
+        };
+        let kustomized = kustomize(&root().join("install/overlays").join(&overlay));
+        wrong.extend(differences(&overlay, &kustomized, &chart(&[&choice])));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -24,7 +24,7 @@ pub(super) fn kustomize(directory: &Path) -> String {
 }
 
 /// The overlays, by name.
-fn overlays() -> Vec<String> {
+pub(super) fn overlays() -> Vec<String> {
     let mut names = host::names_in(&root().join("install/overlays"));
     names.sort();
     assert!(names.len() > 6, "{names:?}");
