@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use super::wrap::whole;
 use crate::nft::InstalledTable;
-use crate::ruleset::{Elements, Family, InterfacePattern, Match, Op, Operand, Rule, Set, Table};
+use crate::ruleset::{Elements, Family, InterfacePattern, Match, Op, Operand, Rule, Set};
 
 /// How many members of a set are named before the rest is only counted.
 const MEMBERS: usize = 12;
@@ -31,23 +31,7 @@ impl<'a> From<&'a InstalledTable> for Conditions<'a> {
             let known = chain.rules.iter().filter_map(|rule| rule.known());
             known.map(|rule| (chain.name.as_str(), rule))
         });
-        Conditions::new(&table.sets, rules)
-    }
-}
-
-impl<'a> From<&'a Table> for Conditions<'a> {
-    fn from(table: &'a Table) -> Self {
-        let rules = table
-            .chains
-            .iter()
-            .flat_map(|chain| chain.rules.iter().map(|rule| (&*chain.name, rule)));
-        Conditions::new(&table.sets, rules)
-    }
-}
-
-impl<'a> Conditions<'a> {
-    fn new(sets: &'a [Set], rules: impl Iterator<Item = (&'a str, &'a Rule)>) -> Self {
-        let mut conditions = Conditions { sets, split: BTreeMap::new() };
+        let mut conditions = Conditions { sets: &table.sets, split: BTreeMap::new() };
         let mut blocks: BTreeMap<_, Vec<(Ports, usize)>> = BTreeMap::new();
         for (index, (chain, rule)) in rules.enumerate() {
             let Some(comment) = rule.comment.as_deref() else { continue };
@@ -58,7 +42,9 @@ impl<'a> Conditions<'a> {
         conditions.split = blocks.into_iter().map(|(list, blocks)| (list, split(blocks))).collect();
         conditions
     }
+}
 
+impl<'a> Conditions<'a> {
     /// A rule's condition.
     pub(super) fn of(&self, chain: &str, rule: &Rule) -> String {
         let port = rule.matches.iter().any(|m| matches!(m, Match::DestinationPort { .. }));
@@ -92,14 +78,10 @@ impl<'a> Conditions<'a> {
             Match::DestinationAddress { op, prefix_len, value } => {
                 let addresses: Vec<IpAddr> = match value {
                     Operand::One(address) => vec![*address],
-                    Operand::InSet(name) => match self.elements(name) {
-                        Some(Elements::Ipv4(all)) => {
-                            all.iter().copied().map(IpAddr::from).collect()
-                        }
-                        Some(Elements::Ipv6(all)) => {
-                            all.iter().copied().map(IpAddr::from).collect()
-                        }
-                        _ => return missing("to", name),
+                    Operand::InSet(name) => match self.elements(name).and_then(Elements::addresses)
+                    {
+                        Some(all) => all,
+                        None => return missing("to", name),
                     },
                 };
                 let range = |address: &IpAddr| match Family::of(*address).address_bits() {
@@ -110,10 +92,10 @@ impl<'a> Conditions<'a> {
             }
             Match::SocketUid { op, value } => {
                 let uids = match value {
-                    Operand::One(uid) => vec![*uid],
-                    Operand::InSet(name) => match self.elements(name) {
-                        Some(Elements::Uids(all)) => all.clone(),
-                        _ => return missing("uid", name),
+                    Operand::One(uid) => std::slice::from_ref(uid),
+                    Operand::InSet(name) => match self.elements(name).and_then(Elements::uids) {
+                        Some(all) => all,
+                        None => return missing("uid", name),
                     },
                 };
                 format!("{}uid {}", not(*op), list(uids.iter()))
@@ -128,10 +110,7 @@ impl<'a> Conditions<'a> {
         let Match::DestinationPort { mask, value } = condition else { return None };
         let firsts = match value {
             Operand::One(port) => std::slice::from_ref(port),
-            Operand::InSet(name) => match self.elements(name)? {
-                Elements::Ports(all) => all.as_slice(),
-                _ => return None,
-            },
+            Operand::InSet(name) => self.elements(name)?.ports()?,
         };
         Some(firsts.iter().map(|first| (*first, first | !mask)).collect())
     }
@@ -197,7 +176,7 @@ fn not(op: Op) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ruleset::{Chain, Verdict};
+    use crate::ruleset::{Chain, Table, Verdict};
 
     fn rule(matches: Vec<Match>, comment: Option<&'static str>) -> Rule {
         Rule { matches, verdict: Verdict::Return, comment: comment.map(Into::into) }
@@ -210,7 +189,8 @@ mod tests {
     fn described(rules: Vec<Rule>, sets: Vec<Set>) -> Vec<String> {
         let chain = Chain { name: "out".into(), hook: None, rules };
         let table = Table { family: Family::Ip, owner: None, sets, chains: vec![chain] };
-        let conditions = Conditions::from(&table);
+        let installed = InstalledTable::from(&table);
+        let conditions = Conditions::from(&installed);
         table.chains[0].rules.iter().map(|rule| conditions.of("out", rule)).collect()
     }
 

@@ -54,7 +54,9 @@ struct Case {
     outcome: Option<Outcome>,
     /// What was assumed about the pod.
     assumed: &'static str,
+    /// The rules, to be followed and to be described.
     ruleset: Ruleset,
+    installed: Installed,
 }
 
 fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
@@ -88,7 +90,7 @@ fn live_pod(options: InstalledOptions, connection: ConnectionOptions) -> Result<
     let connection = connection.complete(|address| own.contains(&address), usual);
     let outcome = Facts::of(&pod, CONFIGURATIONS.as_ref()).outcome;
     let ruleset = pod.installed.ruleset().ok_or_else(|| foreign(&pod.installed))?;
-    Ok(Case { connection, outcome, assumed: "", ruleset })
+    Ok(Case { connection, outcome, assumed: "", ruleset, installed: pod.installed })
 }
 
 /// Rules of others stand in the way of following ours.
@@ -123,7 +125,8 @@ fn planned_pod(pod: &PodOptions, connection: ConnectionOptions) -> Result<Case, 
         }
     };
     let outcome = Some(Outcome::from(&decided.decision));
-    Ok(Case { connection, outcome, assumed, ruleset })
+    let installed = Installed::from(&ruleset);
+    Ok(Case { connection, outcome, assumed, ruleset, installed })
 }
 
 /// The list that led a connection to its end: the deciding rule's, or that of
@@ -133,16 +136,10 @@ fn origin(path: &Path<'_>) -> Option<Provenance> {
     path.provenance().or_else(|| taken.filter_map(|step| step.provenance()).next_back())
 }
 
-/// The ruleset that is followed.
-fn ruleset(case: &Case) -> Option<&'static str> {
-    let chains = case.ruleset.tables.iter().flat_map(|table| &table.chains);
-    ruleset_of(chains.map(|chain| &*chain.name))
-}
-
 /// The conditions of the rules of the connection's family.
 fn conditions(case: &Case) -> Conditions<'_> {
     let family = Family::of(case.connection.destination.ip());
-    case.ruleset.table(family).map(Conditions::from).unwrap_or_default()
+    case.installed.table(family).map(Conditions::from).unwrap_or_default()
 }
 
 /// Why it ends where it ends, if no rule decided.
@@ -170,7 +167,7 @@ fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io
     if let Some(outcome) = &case.outcome {
         field("pod", &format!("{outcome}{}", case.assumed), Paint::plain)?;
     }
-    if let Some(name) = ruleset(case) {
+    if let Some(name) = ruleset_of(&case.installed) {
         let mesh = case.outcome.as_ref().and_then(Outcome::mesh);
         field("ruleset", &outcome::ruleset(name, mesh), Paint::plain)?;
     }
@@ -192,8 +189,7 @@ fn because(case: &Case, path: &Path<'_>) -> String {
     match (path.decision(), origin(path)) {
         (None, _) => undecided(case).to_owned(),
         (Some(_), Some(Provenance { list, origin })) => {
-            let comment = Provenance { list, origin }.comment();
-            format!("{}, {comment}", describe::listed(list))
+            format!("{}, {}", describe::listed(list), Provenance { list, origin })
         }
         (Some(step), None) => describe::why(step.rule).to_owned(),
     }
@@ -262,14 +258,14 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
         },
         "steps": steps.collect::<Value>(),
         "decidedBy": path.decided_by,
-        "origin": origin(path).map(Provenance::comment),
+        "origin": origin(path).map(|origin| origin.to_string()),
         "because": because(case, path),
         "end": end,
     });
     for (field, value) in Outcome::fields(case.outcome.as_ref()) {
         document[field] = value;
     }
-    document["ruleset"] = json!(ruleset(case));
+    document["ruleset"] = json!(ruleset_of(&case.installed));
     document
 }
 

@@ -84,12 +84,6 @@ fn is_redirected(installed: &Installed) -> bool {
     installed.tables.iter().any(redirects)
 }
 
-/// The ruleset that the pod has.
-fn ruleset(installed: &Installed) -> Option<&'static str> {
-    let chains = installed.tables.iter().flat_map(|table| &table.chains);
-    ruleset_of(chains.map(|chain| chain.name.as_str()))
-}
-
 fn document(pod: &InstalledPod, facts: &Facts) -> Value {
     let known = pod.cached.as_ref().map(|cached| {
         let annotations: BTreeMap<_, _> = facts.annotations.iter().cloned().collect();
@@ -109,7 +103,7 @@ fn document(pod: &InstalledPod, facts: &Facts) -> Value {
     for (field, value) in Outcome::fields(facts.outcome.as_ref()) {
         document[field] = value;
     }
-    document["ruleset"] = json!(ruleset(&pod.installed));
+    document["ruleset"] = json!(ruleset_of(&pod.installed));
     document["settings"] = json!({
         "atAdd": at_add,
         "now": now.map(|now| &now.digest),
@@ -144,7 +138,7 @@ fn header(pod: &InstalledPod, facts: &Facts, paint: Paint, out: &mut impl Write)
         };
         field("decision", &outcome.to_string(), style)?;
     }
-    if let Some(name) = ruleset(&pod.installed) {
+    if let Some(name) = ruleset_of(&pod.installed) {
         let mesh = facts.outcome.as_ref().and_then(Outcome::mesh);
         field("ruleset", &outcome::ruleset(name, mesh), Paint::plain)?;
     }

@@ -8,10 +8,10 @@ use std::io::Write;
 use serde_json::{Value, json};
 
 use super::conditions::Conditions;
-use super::tables::{Counters, in_order};
+use super::tables::Counters;
 use super::{CliError, describe};
 use crate::nft::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
-use crate::ruleset::{Elements, Family, Provenance, Rule, Set, TABLE, text};
+use crate::ruleset::{Family, Provenance, Rule, Set, TABLE, text};
 use crate::sanitize;
 
 /// Prints a document.
@@ -37,8 +37,7 @@ fn table(table: &InstalledTable, counters: Counters) -> Value {
         })
     });
     let conditions = Conditions::from(table);
-    let chains = in_order(table);
-    let chains = chains.into_iter().map(|it| chain(it, table.family, &conditions, counters));
+    let chains = table.chains.iter().map(|it| chain(it, table.family, &conditions, counters));
     json!({
         "family": table.family.as_str(),
         "name": TABLE,
@@ -104,16 +103,10 @@ pub(super) fn nft(rule: &Rule, family: Family) -> String {
 }
 
 /// A rule's comment, if it names a list.
-pub(super) fn origin(comment: Option<&str>) -> Option<&'static str> {
-    comment.and_then(Provenance::parse).map(Provenance::comment)
+pub(super) fn origin(comment: Option<&str>) -> Option<&str> {
+    comment.filter(|comment| Provenance::parse(comment).is_some())
 }
 
 fn set(set: &Set) -> Value {
-    let (kind, elements): (_, Value) = match &set.elements {
-        Elements::Ipv4(all) => ("ipv4_addr", all.iter().map(ToString::to_string).collect()),
-        Elements::Ipv6(all) => ("ipv6_addr", all.iter().map(ToString::to_string).collect()),
-        Elements::Ports(all) => ("inet_service", all.iter().copied().collect()),
-        Elements::Uids(all) => ("uid", all.iter().copied().collect()),
-    };
-    json!({"name": set.name, "type": kind, "elements": elements})
+    json!({"name": set.name, "type": set.elements.type_name(), "elements": set.elements})
 }

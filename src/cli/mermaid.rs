@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::conditions::Conditions;
 use super::describe;
-use super::tables::{Counters, in_order};
+use super::tables::Counters;
 use crate::nft::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
 use crate::ruleset::{Match, Rule, Verdict};
 use crate::sanitize;
@@ -26,11 +26,11 @@ pub(super) fn print(
     for table in tables {
         let family = table.family.as_str();
         writeln!(out, "  subgraph {family}[\"{}\"]", describe::family(table.family))?;
-        let (chains, conditions) = (in_order(table), Conditions::from(table));
-        for chain in &chains {
+        let conditions = Conditions::from(table);
+        for chain in &table.chains {
             print_chain(chain, family, &conditions, counters, out)?;
         }
-        for chain in &chains {
+        for chain in &table.chains {
             print_arrows(chain, family, out)?;
         }
         writeln!(out, "  end")?;

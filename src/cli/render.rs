@@ -7,9 +7,10 @@ use serde_json::json;
 use super::options::{Given, Group, Opt, Verb, Words};
 use super::outcome::{self, Because, Outcome};
 use super::pod_options::{self, Decided, PodOptions};
-use super::tables::{self, Counters};
+use super::tables::Counters;
 use super::{CliError, json, mermaid};
 use crate::admit::Decision;
+use crate::nft::Installed;
 use crate::ruleset::{Family, Ruleset, text};
 use crate::sanitize;
 
@@ -88,7 +89,7 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
             }
             document["ruleset"] = json!(name);
             document["warnings"] = json!(warnings);
-            document["tables"] = json::tables(&tables::planned(&ruleset).tables, Counters::Hidden);
+            document["tables"] = json::tables(&Installed::from(&ruleset).tables, Counters::Hidden);
             json::print(&document, out)
         }
         (Format::Nft | Format::Iptables, Outcome::Leave(Because { reason, .. })) => {
@@ -100,7 +101,7 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
         (Format::Nft, _) => Ok(text::nft(&ruleset, out)?),
         (Format::Iptables, _) => iptables(&ruleset, family, out),
         (Format::Mermaid, _) => {
-            Ok(mermaid::print(&tables::planned(&ruleset).tables, Counters::Hidden, out)?)
+            Ok(mermaid::print(&Installed::from(&ruleset).tables, Counters::Hidden, out)?)
         }
     }
 }

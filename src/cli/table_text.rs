@@ -8,7 +8,6 @@ use std::io::{self, Write};
 use super::conditions::Conditions;
 use super::describe;
 use super::paint::Paint;
-use super::tables::in_order;
 use super::wrap::{fold, whole};
 use crate::nft::{InstalledChain, InstalledRule, InstalledTable, Place, Reading};
 use crate::ruleset::{self, Rule, text};
@@ -52,7 +51,7 @@ pub(super) fn print(table: &InstalledTable, paint: Paint, out: &mut impl Write) 
     let titles = format!("  {:>packets$}  {:>bytes$}", "packets", "bytes");
     writeln!(out, "{}", paint.faint(&titles))?;
     let conditions = Conditions::from(table);
-    for chain in in_order(table) {
+    for chain in &table.chains {
         print_chain(chain, &conditions, widths, paint, out)?;
     }
     Ok(())

@@ -98,7 +98,9 @@ fn compare(
         let differs = |kind| Difference { family, kind };
         let found = found.table(family).ok_or(differs(DifferenceKind::TableMissing))?;
         if table.owner.is_some() && found.owner.is_none() {
-            return Err(differs(DifferenceKind::TableForeign(found.comment.clone())));
+            let comment = found.comment.clone();
+            let kind = comment.map_or(DifferenceKind::TableUnmarked, DifferenceKind::TableForeign);
+            return Err(differs(kind));
         }
         tables(table, found).map_err(differs)?;
     }
@@ -138,14 +140,15 @@ pub(crate) fn is_redirected_by_iptables(expected: &Ruleset, nat: &InstalledTable
 
 /// Whether the base chains lead to wherever the expected ones do.
 fn reaches(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
-    let inbound = reach::expected(expected, HookPoint::Prerouting);
-    let mut outbound = reach::expected(expected, HookPoint::Output);
+    let expected = InstalledTable::from(expected);
+    let inbound = reach::reached(&expected, HookPoint::Prerouting);
+    let mut outbound = reach::reached(&expected, HookPoint::Output);
     // osm-v1 also leads some of what the pod sends to the inbound port
     if outbound.iter().any(|verdict| !inbound.contains(verdict)) {
         outbound.retain(|verdict| !inbound.contains(verdict));
     }
     for (point, wanted) in [(HookPoint::Prerouting, inbound), (HookPoint::Output, outbound)] {
-        let reached = reach::installed(found, point);
+        let reached = reach::reached(found, point);
         if let Some(verdict) = wanted.iter().find(|verdict| !reached.contains(verdict)) {
             let verdict = text::verdict(verdict);
             return Err(DifferenceKind::NotReached { hook: text::hook_point(point), verdict });

@@ -21,8 +21,8 @@ use rustables::sys::{
 
 use super::installed::{Installed, InstalledChain, InstalledTable, Place};
 use super::netlink::{self, Attributes, Message, Messages};
-use super::uapi::{self, SetKind};
-use crate::ruleset::{ChainKind, Family, Hook, HookPoint, Owner, Set, TABLE};
+use super::uapi;
+use crate::ruleset::{ChainKind, Elements, Family, Hook, HookPoint, Owner, Set, TABLE};
 
 /// Reads the datagrams of a dump, one behind the other: tables, chains, sets,
 /// elements and rules in any order that has parents before children; a table
@@ -143,7 +143,7 @@ impl InstalledTable {
 
     fn add_set(&mut self, set: &Attributes<'_>) {
         let Some(name) = set.find(NFTA_SET_NAME).and_then(|name| name.text()) else { return };
-        match set_kind(set).map(SetKind::no_elements) {
+        match empty_set(set) {
             Some(elements) => self.sets.push(Set { name: Cow::Owned(name.to_owned()), elements }),
             None => self.foreign.push(format!("set {name}")),
         }
@@ -184,13 +184,14 @@ impl InstalledTable {
     }
 }
 
-/// A set's type, if it is one that we make: no interval, no map, no timeout.
-fn set_kind(set: &Attributes<'_>) -> Option<SetKind> {
+/// A set without elements, if it is one that we make: no interval, no map, no
+/// timeout.
+fn empty_set(set: &Attributes<'_>) -> Option<Elements> {
     let flags = set.find(NFTA_SET_FLAGS).and_then(|flags| flags.u32()).unwrap_or_default();
     if flags != 0 {
         return None;
     }
-    SetKind::parse(set.find(NFTA_SET_KEY_TYPE)?.u32()?, set.find(NFTA_SET_KEY_LEN)?.u32()?)
+    uapi::empty_set(set.find(NFTA_SET_KEY_TYPE)?.u32()?, set.find(NFTA_SET_KEY_LEN)?.u32()?)
 }
 
 fn new_chain(chain: &Attributes<'_>) -> Option<InstalledChain> {

@@ -8,7 +8,8 @@ use std::fmt;
 use crate::ruleset::{Family, Owner, TABLE};
 
 /// The first difference between what should be and what is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("table {} {TABLE}{kind}", family.as_str())]
 pub struct Difference {
     /// The family of the table that it is in.
     pub(crate) family: Family,
@@ -16,85 +17,57 @@ pub struct Difference {
     pub(crate) kind: DifferenceKind,
 }
 
-/// The kinds of differences. Rules are given as nft would write them, with
-/// their place in the chain, counted from 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The kinds of differences, as they follow the table's name. Rules are given as
+/// nft would write them, with their place in the chain, counted from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DifferenceKind {
-    /// The table is gone.
+    #[error(" is gone")]
     TableMissing,
-    /// There should be no table of this family.
+    #[error(" should not be there")]
     TableExtra,
-    /// A table by our name that is not ours, with its comment.
-    TableForeign(Option<String>),
+    /// A table by our name without any comment.
+    #[error(" was not made by osm-cni")]
+    TableUnmarked,
+    /// A table by our name with the comment of somebody else.
+    #[error(" was not made by osm-cni, its comment is {0:?}")]
+    TableForeign(String),
     /// A table of another attachment.
-    OtherOwner {
-        /// Who should have it.
-        expected: Owner,
-        /// Who has it.
-        found: Owner,
-    },
+    #[error(" belongs to {}, not to {}", attachment(.found), attachment(.expected))]
+    OtherOwner { expected: Owner, found: Owner },
     /// A table with a layout that no release up to this one had.
-    UnknownLayout {
-        /// The layout that it should have.
-        expected: u32,
-        /// The layout that it has.
-        found: u32,
-    },
+    #[error(" has layout {found} instead of {expected}")]
+    UnknownLayout { expected: u32, found: u32 },
     /// Something of a kind that we never make.
+    #[error(" has a foreign {0}")]
     ObjectForeign(String),
-    /// A set is gone.
+    #[error(": set {0} is gone")]
     SetMissing(String),
-    /// A set is new.
+    #[error(": set {0} was added")]
     SetExtra(String),
-    /// A set holds another type of elements.
+    #[error(": set {0} has another type")]
     SetType(String),
-    /// An element of a set is gone.
-    ElementMissing {
-        /// The set.
-        set: String,
-        /// The element.
-        element: String,
-    },
-    /// An element of a set is new.
-    ElementExtra {
-        /// The set.
-        set: String,
-        /// The element.
-        element: String,
-    },
-    /// A chain is gone.
+    #[error(": {element} is gone from set {set}")]
+    ElementMissing { set: String, element: String },
+    #[error(": {element} was added to set {set}")]
+    ElementExtra { set: String, element: String },
+    #[error(": chain {0} is gone")]
     ChainMissing(String),
-    /// A chain is new.
+    #[error(": chain {0} was added")]
     ChainExtra(String),
-    /// A chain gets its packets from somewhere else.
-    HookChanged {
-        /// The chain.
-        chain: String,
-        /// Where from it should.
-        expected: String,
-        /// Where from it does.
-        found: String,
-    },
-    /// A rule is gone.
+    /// A chain gets its packets from another hook.
+    #[error(": chain {chain} has {found} instead of {expected}")]
+    HookChanged { chain: String, expected: String, found: String },
+    #[error(": {0} is gone")]
     RuleMissing(At),
-    /// A rule is new.
+    #[error(": {0} was added")]
     RuleExtra(At),
-    /// A rule stands elsewhere in its chain.
+    #[error(": {0} was moved")]
     RuleMoved(At),
-    /// A rule says something else.
-    RuleChanged {
-        /// The rule that should be there.
-        expected: At,
-        /// The rule that is.
-        found: String,
-    },
+    #[error(": {expected} was changed to {found}")]
+    RuleChanged { expected: At, found: String },
     /// No way leads from the base chains of this hook to this verdict.
-    NotReached {
-        /// The hook, as nft writes it.
-        hook: &'static str,
-        /// The verdict, as nft writes it.
-        verdict: String,
-    },
+    #[error(": no chain at hook {hook} leads to {verdict}")]
+    NotReached { hook: &'static str, verdict: String },
 }
 
 /// A rule and its place.
@@ -114,45 +87,6 @@ impl fmt::Display for At {
     }
 }
 
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use DifferenceKind::*;
-        write!(f, "table {} {TABLE}", self.family.as_str())?;
-        match &self.kind {
-            TableMissing => write!(f, " is gone"),
-            TableExtra => write!(f, " should not be there"),
-            TableForeign(None) => write!(f, " was not made by osm-cni"),
-            TableForeign(Some(comment)) => {
-                write!(f, " was not made by osm-cni, its comment is {comment:?}")
-            }
-            OtherOwner { expected, found } => write!(
-                f,
-                " belongs to container {} interface {}, not to container {} interface {}",
-                found.container, found.interface, expected.container, expected.interface
-            ),
-            UnknownLayout { expected, found } => {
-                write!(f, " has layout {found} instead of {expected}")
-            }
-            ObjectForeign(object) => write!(f, " has a foreign {object}"),
-            SetMissing(set) => write!(f, ": set {set} is gone"),
-            SetExtra(set) => write!(f, ": set {set} was added"),
-            SetType(set) => write!(f, ": set {set} has another type"),
-            ElementMissing { set, element } => write!(f, ": {element} is gone from set {set}"),
-            ElementExtra { set, element } => write!(f, ": {element} was added to set {set}"),
-            ChainMissing(chain) => write!(f, ": chain {chain} is gone"),
-            ChainExtra(chain) => write!(f, ": chain {chain} was added"),
-            HookChanged { chain, expected, found } => {
-                write!(f, ": chain {chain} has {found} instead of {expected}")
-            }
-            RuleMissing(at) => write!(f, ": {at} is gone"),
-            RuleExtra(at) => write!(f, ": {at} was added"),
-            RuleMoved(at) => write!(f, ": {at} was moved"),
-            RuleChanged { expected, found } => write!(f, ": {expected} was changed to {found}"),
-            NotReached { hook, verdict } => {
-                write!(f, ": no chain at hook {hook} leads to {verdict}")
-            }
-        }
-    }
+fn attachment(owner: &Owner) -> String {
+    format!("container {} interface {}", owner.container, owner.interface)
 }
-
-impl std::error::Error for Difference {}

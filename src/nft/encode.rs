@@ -12,8 +12,7 @@ mod writer;
 
 use super::netlink::{self, ne_u32};
 use crate::ruleset::{Family, Ruleset};
-pub(super) use subject::Part;
-use subject::{Described, Subject, part};
+pub(super) use subject::Subject;
 use writer::Writer;
 
 /// The generation of a namespace whose nf_tables have not seen a transaction
@@ -26,8 +25,7 @@ pub const UNTOUCHED: u32 = 1;
 pub struct Batch<'r> {
     bytes: Vec<u8>,
     /// The n-th message has sequence number n + 1; 0 is the batch's own.
-    subjects: Vec<Subject>,
-    ruleset: Option<&'r Ruleset>,
+    subjects: Vec<Subject<'r>>,
 }
 
 /// The transaction that leaves exactly these tables of ours, whatever was
@@ -39,11 +37,11 @@ pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
             writer.delete(*family);
         }
     }
-    for (index, table) in ruleset.tables.iter().enumerate() {
+    for table in &ruleset.tables {
         writer.delete(table.family);
-        writer.table(index, table, false);
+        writer.table(table, false);
     }
-    writer.finish(None).with_ruleset(ruleset)
+    writer.finish(None)
 }
 
 /// The transaction that makes these tables where there is none of ours yet; it
@@ -57,10 +55,10 @@ pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
 /// per pod.
 pub fn create(ruleset: &Ruleset, generation: Option<u32>) -> Batch<'_> {
     let mut writer = Writer::new();
-    for (index, table) in ruleset.tables.iter().enumerate() {
-        writer.table(index, table, true);
+    for table in &ruleset.tables {
+        writer.table(table, true);
     }
-    writer.finish(generation).with_ruleset(ruleset)
+    writer.finish(generation)
 }
 
 /// The transaction that removes our tables of these families. It does not fail
@@ -71,12 +69,6 @@ pub fn delete(families: &[Family]) -> Batch<'static> {
         writer.delete(*family);
     }
     writer.finish(None)
-}
-
-impl Batch<'static> {
-    fn with_ruleset(self, ruleset: &Ruleset) -> Batch<'_> {
-        Batch { ruleset: Some(ruleset), ..self }
-    }
 }
 
 impl Batch<'_> {
@@ -98,15 +90,11 @@ impl Batch<'_> {
     /// What the message of this sequence number is about, in words; none for
     /// the batch as a whole.
     pub fn describe(&self, sequence: u32) -> Option<String> {
-        Some(Described { subject: self.subject(sequence)?, ruleset: self.ruleset }.to_string())
+        Some(self.subject(sequence)?.to_string())
     }
 
-    /// The part of the ruleset that the message of this sequence number makes.
-    pub(super) fn part(&self, sequence: u32) -> Option<(Family, Part<'_>)> {
-        part(self.subject(sequence)?, self.ruleset)
-    }
-
-    fn subject(&self, sequence: u32) -> Option<Subject> {
+    /// What the message of this sequence number is about.
+    pub(super) fn subject(&self, sequence: u32) -> Option<Subject<'_>> {
         self.subjects.get((sequence as usize).checked_sub(1)?).copied()
     }
 

@@ -127,7 +127,7 @@ impl Refusal {
             Some(RefusedAt::Expression { name, .. }) => Some(name.as_str()),
             Some(RefusedAt::Attribute(_)) | None => None,
         };
-        let hint = hint(batch.part(sequence), expression, errno);
+        let hint = hint(batch.subject(sequence), expression, errno);
         Refusal {
             what: batch.describe(sequence).unwrap_or_else(|| "the transaction".to_owned()),
             errno,

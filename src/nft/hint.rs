@@ -11,7 +11,7 @@ use rustables::sys::{
     NFTA_EXPR_NAME, NFTA_RULE_EXPRESSIONS,
 };
 
-use super::encode::Part;
+use super::encode::Subject;
 use super::netlink::{Attributes, Messages, NF_HEADER, align};
 use crate::ruleset::{Chain, ChainKind, Family, Hook, Match, Rule, Verdict};
 
@@ -43,7 +43,7 @@ impl fmt::Display for RefusedAt {
 /// refused expression says which module; a kernel that does not point at it
 /// leaves the rule to guess from.
 pub(super) fn hint(
-    part: Option<(Family, Part<'_>)>,
+    subject: Option<Subject<'_>>,
     expression: Option<&str>,
     errno: Errno,
 ) -> Option<String> {
@@ -53,16 +53,22 @@ pub(super) fn hint(
     if !matches!(errno, Errno::ENOENT | Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT) {
         return None;
     }
-    let (family, part) = part?;
+    let subject = subject?;
+    let family = subject.family();
     let version = if family == Family::Ip { "IPv4" } else { "IPv6" };
-    match part {
-        Part::Table => Some(format!("the kernel lacks nf_tables for {version} (CONFIG_NF_TABLES)")),
-        Part::Chain(Chain { hook: Some(Hook { kind: ChainKind::Nat, .. }), .. }) => Some(format!(
-            "the kernel lacks {version} nat for nf_tables (module nft_chain_nat, which needs nf_nat and nf_conntrack; CONFIG_NFT_NAT)"
-        )),
-        Part::Set | Part::Chain(_) => None,
-        Part::Rule(rule) => {
-            lacking(expression.or_else(|| likely_expression(rule))?, family, version)
+    match subject {
+        Subject::Table(_) | Subject::NoTable(_) => {
+            Some(format!("the kernel lacks nf_tables for {version} (CONFIG_NF_TABLES)"))
+        }
+        Subject::Chain(_, Chain { hook: Some(Hook { kind: ChainKind::Nat, .. }), .. }) => {
+            Some(format!(
+                "the kernel lacks {version} nat for nf_tables (module nft_chain_nat, which needs nf_nat and nf_conntrack; CONFIG_NFT_NAT)"
+            ))
+        }
+        Subject::Set(..) | Subject::Elements(..) | Subject::Chain(..) => None,
+        Subject::Rule(_, chain, index) => {
+            let likely = || likely_expression(chain.rules.get(index)?);
+            lacking(expression.or_else(likely)?, family, version)
         }
     }
 }
@@ -139,36 +145,20 @@ fn expression_at(expressions: Attributes<'_>, mut at: usize, offset: usize) -> O
 }
 
 fn attribute_name(message: u32, attribute: u16) -> String {
-    let (group, names): (&str, &[&str]) = match message {
-        NFT_MSG_NEWTABLE => ("TABLE", &["NAME", "FLAGS", "USE", "HANDLE", "PAD", "USERDATA"]),
-        NFT_MSG_NEWCHAIN => {
-            ("CHAIN", &["TABLE", "HANDLE", "NAME", "HOOK", "POLICY", "USE", "TYPE"])
-        }
-        NFT_MSG_NEWRULE => {
-            ("RULE", &["TABLE", "CHAIN", "HANDLE", "EXPRESSIONS", "COMPAT", "POSITION", "USERDATA"])
-        }
+    let (group, names) = match message {
+        NFT_MSG_NEWTABLE => ("TABLE", "NAME FLAGS USE HANDLE PAD USERDATA"),
+        NFT_MSG_NEWCHAIN => ("CHAIN", "TABLE HANDLE NAME HOOK POLICY USE TYPE"),
+        NFT_MSG_NEWRULE => ("RULE", "TABLE CHAIN HANDLE EXPRESSIONS COMPAT POSITION USERDATA"),
         NFT_MSG_NEWSET => (
             "SET",
-            &[
-                "TABLE",
-                "NAME",
-                "FLAGS",
-                "KEY_TYPE",
-                "KEY_LEN",
-                "DATA_TYPE",
-                "DATA_LEN",
-                "POLICY",
-                "DESC",
-                "ID",
-                "TIMEOUT",
-                "GC_INTERVAL",
-                "USERDATA",
-            ],
+            "TABLE NAME FLAGS KEY_TYPE KEY_LEN DATA_TYPE DATA_LEN POLICY DESC ID TIMEOUT \
+             GC_INTERVAL USERDATA",
         ),
-        NFT_MSG_NEWSETELEM => ("SET_ELEM_LIST", &["TABLE", "SET", "ELEMENTS", "SET_ID"]),
-        _ => ("", &[]),
+        NFT_MSG_NEWSETELEM => ("SET_ELEM_LIST", "TABLE SET ELEMENTS SET_ID"),
+        _ => ("", ""),
     };
-    match usize::from(attribute).checked_sub(1).and_then(|index| names.get(index)) {
+    let index = usize::from(attribute).checked_sub(1);
+    match index.and_then(|index| names.split(' ').nth(index)).filter(|name| !name.is_empty()) {
         Some(name) => format!("NFTA_{group}_{name}"),
         None => attribute.to_string(),
     }
@@ -178,13 +168,14 @@ fn attribute_name(message: u32, attribute: u16) -> String {
 mod tests {
     use super::*;
 
-    fn rule(verdict: Verdict) -> Rule {
-        Rule { matches: vec![Match::Tcp], verdict, comment: None }
+    fn chain(verdict: Verdict) -> Chain {
+        let rule = Rule { matches: vec![Match::Tcp], verdict, comment: None };
+        Chain { name: "OUT".into(), hook: None, rules: vec![rule] }
     }
 
     #[test]
     fn the_refused_expression_names_the_module() {
-        let rule = rule(Verdict::Redirect(15001));
+        let chain = chain(Verdict::Redirect(15001));
         let cases = [
             (Some("counter"), Family::Ip, "nft_counter"),
             (Some("redir"), Family::Ip, "nft_redir"),
@@ -194,7 +185,7 @@ mod tests {
             (None, Family::Ip, "nft_redir"),
         ];
         for (expression, family, module) in cases {
-            let text = hint(Some((family, Part::Rule(&rule))), expression, Errno::ENOENT);
+            let text = hint(Some(Subject::Rule(family, &chain, 0)), expression, Errno::ENOENT);
             let text = text.expect("a hint");
             assert!(text.contains(&format!("module {module}")), "{expression:?}: {text}");
         }
@@ -202,9 +193,9 @@ mod tests {
 
     #[test]
     fn what_no_module_explains_gets_no_hint() {
-        let rule = rule(Verdict::Jump("NOWHERE".into()));
-        let hint =
-            |expression, errno| hint(Some((Family::Ip, Part::Rule(&rule))), expression, errno);
+        let chain = chain(Verdict::Jump("NOWHERE".into()));
+        let subject = Subject::Rule(Family::Ip, &chain, 0);
+        let hint = |expression, errno| hint(Some(subject), expression, errno);
         assert_eq!(hint(Some("immediate"), Errno::ENOENT), None);
         assert_eq!(hint(None, Errno::ENOENT), None);
         assert_eq!(hint(Some("redir"), Errno::EINVAL), None);
@@ -216,7 +207,7 @@ mod tests {
         let hook =
             Hook { kind: ChainKind::Nat, point: crate::ruleset::HookPoint::Output, priority: -100 };
         let chain = Chain { name: "OUTPUT".into(), hook: Some(hook), rules: Vec::new() };
-        let text = hint(Some((Family::Ip, Part::Chain(&chain))), None, Errno::ENOENT);
+        let text = hint(Some(Subject::Chain(Family::Ip, &chain)), None, Errno::ENOENT);
         let text = text.expect("a hint");
         for module in ["nft_chain_nat", "nf_nat", "nf_conntrack"] {
             assert!(text.contains(module), "{text}");

@@ -82,6 +82,42 @@ pub(crate) enum Reading {
     },
 }
 
+impl From<&Ruleset> for Installed {
+    /// The ruleset as it would be installed, with counters of zero.
+    fn from(ruleset: &Ruleset) -> Self {
+        Installed { tables: ruleset.tables.iter().map(InstalledTable::from).collect() }
+    }
+}
+
+impl From<&Table> for InstalledTable {
+    fn from(table: &Table) -> Self {
+        InstalledTable {
+            family: table.family,
+            comment: table.owner.as_ref().map(Owner::to_string),
+            owner: table.owner.clone(),
+            sets: table.sets.clone(),
+            chains: table.chains.iter().map(InstalledChain::from).collect(),
+            foreign: Vec::new(),
+        }
+    }
+}
+
+impl From<&Chain> for InstalledChain {
+    fn from(chain: &Chain) -> Self {
+        let rules = chain.rules.iter().map(|rule| InstalledRule {
+            reading: Reading::Known(rule.clone()),
+            packets: 0,
+            bytes: 0,
+            handle: 0,
+        });
+        InstalledChain {
+            name: chain.name.to_string(),
+            place: chain.hook.map_or(Place::Jumped, Place::Base),
+            rules: rules.collect(),
+        }
+    }
+}
+
 impl Installed {
     /// The table of one family.
     pub fn table(&self, family: Family) -> Option<&InstalledTable> {

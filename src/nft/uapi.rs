@@ -6,7 +6,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use rustables::data_type::DataType;
-use rustables::{ChainPolicy, HookClass};
+use rustables::{ChainPolicy, HookClass, ProtocolFamily};
 
 use crate::ruleset::{self, Elements, Family};
 
@@ -41,73 +41,35 @@ pub(super) fn redirect_target(info: &[u8]) -> Option<u16> {
     (flags == NF_NAT_RANGE_PROTO_SPECIFIED && first == last).then_some(first)
 }
 
-/// The types of sets that we make.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SetKind {
-    Ipv4,
-    Ipv6,
-    Ports,
-    Uids,
+/// The type of a set's keys: nft's number for it, and the bytes of a key.
+pub(super) fn key_type(elements: &Elements) -> (u32, u32) {
+    match elements {
+        Elements::Ipv4(_) => (Ipv4Addr::TYPE, Ipv4Addr::LEN),
+        Elements::Ipv6(_) => (Ipv6Addr::TYPE, Ipv6Addr::LEN),
+        Elements::Ports(_) => (INET_SERVICE, 2),
+        Elements::Uids(_) => (UID, 4),
+    }
 }
 
-impl SetKind {
-    /// All of them.
-    const ALL: [Self; 4] = [SetKind::Ipv4, SetKind::Ipv6, SetKind::Ports, SetKind::Uids];
+/// A set without elements whose keys are of this type; none if we make no such set.
+pub(super) fn empty_set(type_id: u32, key_len: u32) -> Option<Elements> {
+    let all = [
+        Elements::Ipv4(Vec::new()),
+        Elements::Ipv6(Vec::new()),
+        Elements::Ports(Vec::new()),
+        Elements::Uids(Vec::new()),
+    ];
+    all.into_iter().find(|elements| key_type(elements) == (type_id, key_len))
+}
 
-    /// The type that a set of these elements has.
-    pub(super) fn of(elements: &Elements) -> Self {
-        match elements {
-            Elements::Ipv4(_) => SetKind::Ipv4,
-            Elements::Ipv6(_) => SetKind::Ipv6,
-            Elements::Ports(_) => SetKind::Ports,
-            Elements::Uids(_) => SetKind::Uids,
-        }
-    }
-
-    /// The type that a set's description names.
-    pub(super) fn parse(type_id: u32, key_len: u32) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.type_id() == type_id && kind.key_len() == key_len)
-    }
-
-    /// nft's number for the type of the keys.
-    pub(super) fn type_id(self) -> u32 {
-        match self {
-            SetKind::Ipv4 => Ipv4Addr::TYPE,
-            SetKind::Ipv6 => Ipv6Addr::TYPE,
-            SetKind::Ports => INET_SERVICE,
-            SetKind::Uids => UID,
-        }
-    }
-
-    /// Bytes of a key.
-    pub(super) fn key_len(self) -> u32 {
-        match self {
-            SetKind::Ipv4 => Ipv4Addr::LEN,
-            SetKind::Ipv6 => Ipv6Addr::LEN,
-            SetKind::Ports => 2,
-            SetKind::Uids => 4,
-        }
-    }
-
-    /// What nft keeps beside a set: the byte order of its keys.
-    pub(super) fn userdata(self) -> Vec<u8> {
-        const HOST: u32 = 1;
-        const NETWORK: u32 = 2;
-        let order = if self == SetKind::Uids { HOST } else { NETWORK };
-        let mut bytes = vec![UDATA_SET_KEY_BYTE_ORDER, 4];
-        bytes.extend_from_slice(&order.to_ne_bytes());
-        bytes
-    }
-
-    /// A set of this type without elements.
-    pub(super) fn no_elements(self) -> Elements {
-        match self {
-            SetKind::Ipv4 => Elements::Ipv4(Vec::new()),
-            SetKind::Ipv6 => Elements::Ipv6(Vec::new()),
-            SetKind::Ports => Elements::Ports(Vec::new()),
-            SetKind::Uids => Elements::Uids(Vec::new()),
-        }
-    }
+/// What nft keeps beside a set: the byte order of its keys.
+pub(super) fn set_userdata(elements: &Elements) -> Vec<u8> {
+    const HOST: u32 = 1;
+    const NETWORK: u32 = 2;
+    let order = if matches!(elements, Elements::Uids(_)) { HOST } else { NETWORK };
+    let mut bytes = vec![UDATA_SET_KEY_BYTE_ORDER, 4];
+    bytes.extend_from_slice(&order.to_ne_bytes());
+    bytes
 }
 
 /// Adds the element with this key; none if the key has another length.
@@ -171,6 +133,14 @@ pub(super) const INTERFACE_NAME: usize = 16;
 
 /// Where the destination port stands in a TCP header.
 pub(super) const PORT_OFFSET: u32 = 2;
+
+/// rustables' name for a family.
+pub(super) fn protocol_family(family: Family) -> ProtocolFamily {
+    match family {
+        Family::Ip => ProtocolFamily::Ipv4,
+        Family::Ip6 => ProtocolFamily::Ipv6,
+    }
+}
 
 /// Where the destination address stands in an IP header.
 pub(super) fn address_offset(family: Family) -> u32 {

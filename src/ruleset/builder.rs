@@ -1,33 +1,19 @@
-//! A policy becomes a ruleset: the base chains, the inbound chain and the two
-//! redirecting chains, which are the same in every layout. [`super::osm_v0`] and
-//! [`super::osm_v1`] build the outbound chain, [`super::lists`] the rules of the
-//! lists.
+//! One table under construction: what the base chains ([`super::build`]), the
+//! outbound chains ([`super::osm_v0`], [`super::osm_v1`]), the lists and the probe
+//! rule are made with.
 //!
 //! Pure.
 
-use std::net::IpAddr;
-
-use super::blocks::blocks;
-use super::probe::probe;
-use super::{
-    Chain, ChainKind, Family, Hook, HookPoint, InterfacePattern, List, Match, Op, Operand, Owner,
-    Provenance, Rule, Ruleset, Set, Table, Verdict, osm_v0, osm_v1,
-};
-use crate::config::Ipv6Mode;
-use crate::config::profile::{ChainNames, RuleOrder};
+use super::{Chain, Family, InterfacePattern, Match, Op, Operand, Rule, Set, Verdict};
+use crate::config::profile::ChainNames;
 use crate::policy::Policy;
 
 /// The loopback device.
 pub(super) const LOOPBACK: InterfacePattern = InterfacePattern::exact("lo");
 
-/// nat chains: where iptables' nat table hooks in (`NF_IP_PRI_NAT_DST`).
-const PRIORITY_NAT: i32 = -100;
-/// filter chains: where iptables' filter table hooks in (`NF_IP_PRI_FILTER`).
-const PRIORITY_FILTER: i32 = 0;
-
 /// What happens to a connection that the proxy should have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Action {
+pub(super) enum Action {
     /// It is redirected to the proxy.
     Redirect,
     /// It is reset (`ipv6: reject`).
@@ -40,141 +26,13 @@ pub(super) struct Builder<'a> {
     pub(super) family: Family,
     /// The sets that the rules so far look into.
     pub(super) sets: Vec<Set>,
-    action: Action,
-}
-
-/// Builds the ruleset of a policy: IPv4's table, and IPv6's unless it is
-/// bypassed.
-pub(crate) fn build(policy: &Policy, owner: Option<&Owner>) -> Ruleset {
-    let ipv6 = match policy.ipv6 {
-        Ipv6Mode::Bypass => None,
-        Ipv6Mode::Redirect => Some((Family::Ip6, Action::Redirect)),
-        Ipv6Mode::Reject => Some((Family::Ip6, Action::Reject)),
-    };
-    let families = [(Family::Ip, Action::Redirect)].into_iter().chain(ipv6);
-    let tables = families.map(|(family, action)| {
-        let mut table = Builder { policy, family, action, sets: Vec::new() };
-        let chains = table.chains();
-        Table { family, owner: owner.cloned(), sets: table.sets, chains }
-    });
-    Ruleset { tables: tables.collect() }
+    pub(super) action: Action,
 }
 
 impl<'a> Builder<'a> {
-    fn chains(&mut self) -> Vec<Chain> {
-        vec![
-            self.prerouting(),
-            self.inbound(),
-            self.in_redirect(),
-            self.output(),
-            self.outbound(),
-            self.out_redirect(),
-        ]
-    }
-
     /// The names of the chains in this policy's layout.
     pub(super) fn names(&self) -> &'a ChainNames {
         &self.policy.layout.chains
-    }
-
-    /// `PREROUTING`: what arrives at the pod goes to the inbound chain.
-    fn prerouting(&self) -> Chain {
-        let mut rules = Vec::new();
-        if self.action == Action::Reject {
-            // iifname "lo" return: a nat chain on prerouting does not see what
-            // was sent inside the pod, since OUTPUT had it; a filter chain does
-            rules.push(rule([Match::InputInterface(LOOPBACK)], Verdict::Return));
-        }
-        rules.push(self.enter(self.names().inbound));
-        self.base("PREROUTING", HookPoint::Prerouting, rules)
-    }
-
-    /// `OUTPUT`: what the pod sends goes to the outbound chain.
-    fn output(&self) -> Chain {
-        let mut rules: Vec<Rule> = probe(self).into_iter().collect();
-        let pod_ip = match self.family {
-            Family::Ip => self.policy.pod_ipv4().map(IpAddr::V4),
-            Family::Ip6 => self.policy.pod_ipv6().map(IpAddr::V6),
-        };
-        if let (Action::Redirect, Some(address)) = (self.action, pod_ip) {
-            // meta l4proto tcp oifname "lo" ip daddr 127.0.0.1 meta skuid 1500
-            // dnat to POD_IP: the application listens at the pod's address only
-            let matches = [
-                Match::Tcp,
-                Match::OutputInterface(LOOPBACK),
-                self.loopback_address(Op::Eq),
-                self.proxy_uid(Op::Eq),
-            ];
-            rules.push(rule(matches, Verdict::Dnat(address)));
-        }
-        rules.push(self.enter(self.names().outbound));
-        self.base("OUTPUT", HookPoint::Output, rules)
-    }
-
-    /// The inbound chain: exclusions and the proxy's own ports pass, the rest
-    /// goes to the proxy.
-    fn inbound(&mut self) -> Chain {
-        let mut rules = Vec::new();
-        for (lists, origin) in self.origins() {
-            // tcp dport @inbound_ports_mesh return: excluded by a list
-            let provenance = Provenance { list: List::InboundPorts, origin };
-            rules.extend(self.ports(&lists.inbound_ports, provenance));
-        }
-        // iifname "net1" return: excluded by a list
-        rules.extend(self.interfaces(Match::InputInterface));
-        for range in &self.policy.proxy.inbound_bypass_ports {
-            // tcp dport 15901 return: the proxy's metrics and health checks
-            for (len, firsts) in blocks([(range.first().into(), range.last().into())], 16) {
-                rules.extend(firsts.iter().map(|port| {
-                    rule([Match::Tcp, port_match(len, Operand::One(*port as u16))], Verdict::Return)
-                }));
-            }
-        }
-        // meta l4proto tcp jump PROXY_IN_REDIRECT: the rest goes to the proxy
-        rules.push(rule([Match::Tcp], Verdict::Jump(self.names().in_redirect.into())));
-        chain(self.names().inbound, rules)
-    }
-
-    /// The chain that redirects inbound connections.
-    fn in_redirect(&self) -> Chain {
-        // meta l4proto tcp redirect to :15003
-        let to_proxy = rule([Match::Tcp], self.to_proxy(self.policy.proxy.inbound_port));
-        chain(self.names().in_redirect, vec![to_proxy])
-    }
-
-    fn outbound(&mut self) -> Chain {
-        match self.policy.layout.order {
-            RuleOrder::V0 => osm_v0::outbound(self),
-            RuleOrder::V1 => osm_v1::outbound(self),
-        }
-    }
-
-    /// The chain that redirects outbound connections.
-    fn out_redirect(&self) -> Chain {
-        let proxy = &self.policy.proxy;
-        let admin = port_match(16, Operand::One(proxy.admin_port));
-        let rules = vec![
-            // meta l4proto tcp redirect to :15001
-            rule([Match::Tcp], self.to_proxy(proxy.outbound_port)),
-            // tcp dport 15000 accept: unreachable, in OSM's own rules too
-            rule([Match::Tcp, admin], Verdict::Accept),
-        ];
-        chain(self.names().out_redirect, rules)
-    }
-
-    /// The last rules of the outbound chain. With an inclusion list only its
-    /// ranges go to the proxy, and nothing of a family that it does not name;
-    /// without one everything does.
-    pub(super) fn end_of_outbound(&mut self) -> Vec<Rule> {
-        let jump = Verdict::Jump(self.names().out_redirect.into());
-        if self.origins().iter().all(|(lists, _)| lists.included_ranges.is_empty()) {
-            // jump PROXY_REDIRECT: the rest goes to the proxy
-            return vec![rule([], jump)];
-        }
-        let mut rules = self.included_ranges(&jump);
-        // return: not in the inclusion list
-        rules.push(rule([], Verdict::Return));
-        rules
     }
 
     /// `meta skuid 1500`: the proxy's own packets.
@@ -186,32 +44,6 @@ impl<'a> Builder<'a> {
     pub(super) fn loopback_address(&self, op: Op) -> Match {
         let value = Operand::One(self.family.loopback());
         Match::DestinationAddress { op, prefix_len: self.family.address_bits(), value }
-    }
-
-    /// From a base chain to the chain of this name.
-    fn enter(&self, chain: &'static str) -> Rule {
-        let matches = match self.action {
-            // meta l4proto tcp jump PROXY_INBOUND
-            Action::Redirect => vec![Match::Tcp],
-            // meta l4proto tcp ct state new jump PROXY_INBOUND
-            Action::Reject => vec![Match::Tcp, Match::NewConnection],
-        };
-        rule(matches, Verdict::Jump(chain.into()))
-    }
-
-    fn to_proxy(&self, port: u16) -> Verdict {
-        match self.action {
-            Action::Redirect => Verdict::Redirect(port),
-            Action::Reject => Verdict::RejectWithReset,
-        }
-    }
-
-    fn base(&self, name: &'static str, point: HookPoint, rules: Vec<Rule>) -> Chain {
-        let (kind, priority) = match self.action {
-            Action::Redirect => (ChainKind::Nat, PRIORITY_NAT),
-            Action::Reject => (ChainKind::Filter, PRIORITY_FILTER),
-        };
-        Chain { name: name.into(), hook: Some(Hook { kind, point, priority }), rules }
     }
 }
 
@@ -229,6 +61,3 @@ pub(super) fn rule(matches: impl IntoIterator<Item = Match>, verdict: Verdict) -
 pub(super) fn port_match(len: u8, value: Operand<u16>) -> Match {
     Match::DestinationPort { mask: u16::MAX << (16 - len), value }
 }
-
-#[cfg(test)]
-mod tests;

@@ -6,6 +6,7 @@
 //!
 //! Pure.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnetwork::IpNetwork;
@@ -28,79 +29,83 @@ const PORTS_PER_SET: usize = 384;
 
 impl<'a> Builder<'a> {
     /// The lists of both origins.
-    pub(super) fn origins(&self) -> [(&'a Lists, Origin); 2] {
+    fn origins(&self) -> [(&'a Lists, Origin); 2] {
         let policy = self.policy;
         [(&policy.mesh, Origin::MeshConfig), (&policy.pod, Origin::PodAnnotation)]
     }
 
-    /// Excluded destination ports.
+    /// The rules of one list, from both origins.
+    pub(super) fn of_list<T: 'a>(
+        &mut self,
+        list: List,
+        items: impl Fn(&'a Lists) -> &'a Vec<T>,
+        rules: impl Fn(&mut Self, &[T], Provenance) -> Vec<Rule>,
+    ) -> Vec<Rule> {
+        let origins = self.origins().into_iter();
+        let of =
+            origins.map(|(lists, origin)| rules(self, items(lists), Provenance { list, origin }));
+        of.flatten().collect()
+    }
+
+    /// Excluded destination ports: `tcp dport @outbound_ports_mesh return`.
     pub(super) fn outbound_ports(&mut self) -> Vec<Rule> {
-        let mut rules = Vec::new();
-        for (lists, origin) in self.origins() {
-            // tcp dport @outbound_ports_mesh return
-            let provenance = Provenance { list: List::OutboundPorts, origin };
-            rules.extend(self.ports(&lists.outbound_ports, provenance));
-        }
-        rules
+        self.of_list(List::OutboundPorts, |lists| &lists.outbound_ports, Self::ports)
     }
 
-    /// Excluded destination ranges.
+    /// Excluded destination ranges:
+    /// `ip daddr & 255.255.255.0 == @outbound_ranges_mesh_24 return`.
     pub(super) fn outbound_ranges(&mut self) -> Vec<Rule> {
-        let mut rules = Vec::new();
-        for (lists, origin) in self.origins() {
-            // ip daddr & 255.255.255.0 == @outbound_ranges_mesh_24 return
-            let provenance = Provenance { list: List::OutboundRanges, origin };
-            rules.extend(self.ranges(&lists.outbound_ranges, provenance, &Verdict::Return));
+        let rules = |table: &mut Self, ranges: &[IpNetwork], provenance| {
+            table.ranges(ranges, provenance, &Verdict::Return)
+        };
+        self.of_list(List::OutboundRanges, |lists| &lists.outbound_ranges, rules)
+    }
+
+    /// The last rules of the outbound chain. With an inclusion list only its
+    /// ranges go to the proxy, and nothing of a family that it does not name;
+    /// without one everything does.
+    pub(super) fn end_of_outbound(&mut self) -> Vec<Rule> {
+        let jump = Verdict::Jump(self.names().out_redirect.into());
+        if self.origins().iter().all(|(lists, _)| lists.included_ranges.is_empty()) {
+            // jump PROXY_REDIRECT: the rest goes to the proxy
+            return vec![rule([], jump)];
         }
+        // ip daddr & 255.0.0.0 == @included_ranges_mesh_8 jump PROXY_REDIRECT
+        let ranges = |table: &mut Self, ranges: &[IpNetwork], provenance| {
+            table.ranges(ranges, provenance, &jump)
+        };
+        let mut rules = self.of_list(List::IncludedRanges, |lists| &lists.included_ranges, ranges);
+        // return: not in the inclusion list
+        rules.push(rule([], Verdict::Return));
         rules
     }
 
-    /// The inclusion list: its ranges get this verdict.
-    pub(super) fn included_ranges(&mut self, verdict: &Verdict) -> Vec<Rule> {
-        let mut rules = Vec::new();
-        for (lists, origin) in self.origins() {
-            // ip daddr & 255.0.0.0 == @included_ranges_mesh_8 jump PROXY_REDIRECT
-            let provenance = Provenance { list: List::IncludedRanges, origin };
-            rules.extend(self.ranges(&lists.included_ranges, provenance, verdict));
-        }
-        rules
-    }
-
-    /// Excluded uids.
+    /// Excluded uids: `meta skuid @outbound_uids_pod return`.
     pub(super) fn outbound_uids(&mut self) -> Vec<Rule> {
-        let mut rules = Vec::new();
-        for (lists, origin) in self.origins() {
-            let mut uids = lists.outbound_uids.clone();
-            uids.sort_unstable();
-            uids.dedup();
-            let provenance = Provenance { list: List::OutboundUids, origin };
+        let rules = |table: &mut Self, uids: &[u32], provenance| {
+            let uids: Vec<u32> = BTreeSet::from_iter(uids).into_iter().copied().collect();
             let value = match uids[..] {
-                [] => continue,
+                [] => return Vec::new(),
                 [uid] => Operand::One(uid),
-                _ => self.set(set_name(provenance, None), Elements::Uids(uids)),
+                _ => table.set(set_name(provenance, None), Elements::Uids(uids)),
             };
-            // meta skuid @outbound_uids_pod return
             let excluded = Match::SocketUid { op: Op::Eq, value };
-            rules.push(listed([excluded], Verdict::Return, provenance));
-        }
-        rules
+            vec![listed([excluded], Verdict::Return, provenance)]
+        };
+        self.of_list(List::OutboundUids, |lists| &lists.outbound_uids, rules)
     }
 
     /// Excluded interfaces; `side` says whether the input's or the output's.
-    pub(super) fn interfaces(&self, side: fn(InterfacePattern) -> Match) -> Vec<Rule> {
-        let mut rules = Vec::new();
-        for (lists, origin) in self.origins() {
-            let provenance = Provenance { list: List::Interfaces, origin };
-            let mut patterns = lists.interfaces.clone();
-            patterns.sort();
-            patterns.dedup();
-            rules.extend(patterns.into_iter().map(|pattern| {
+    pub(super) fn interfaces(&mut self, side: fn(InterfacePattern) -> Match) -> Vec<Rule> {
+        let rules = |_: &mut Self, patterns: &[InterfacePattern], provenance| {
+            let rule = |pattern: &InterfacePattern| {
                 // "+" alone is every interface: nothing to compare
-                let excluded = (!pattern.matches_all()).then(|| side(pattern));
+                let excluded = (!pattern.matches_all()).then(|| side(pattern.clone()));
                 listed(excluded, Verdict::Return, provenance)
-            }));
-        }
-        rules
+            };
+            BTreeSet::from_iter(patterns).into_iter().map(rule).collect()
+        };
+        self.of_list(List::Interfaces, |lists| &lists.interfaces, rules)
     }
 
     /// Ports that pass.
@@ -168,20 +173,13 @@ fn listed(
     verdict: Verdict,
     provenance: Provenance,
 ) -> Rule {
-    Rule { comment: Some(provenance.comment().into()), ..rule(matches, verdict) }
+    Rule { comment: Some(provenance.to_string().into()), ..rule(matches, verdict) }
 }
 
 /// `outbound_ranges_mesh_24`: list, origin, and how many leading bits are
 /// compared where it is not all of them.
 fn set_name(provenance: Provenance, len: Option<u8>) -> String {
-    let list = match provenance.list {
-        List::OutboundPorts => "outbound_ports",
-        List::InboundPorts => "inbound_ports",
-        List::OutboundRanges => "outbound_ranges",
-        List::IncludedRanges => "included_ranges",
-        List::Interfaces => "interfaces",
-        List::OutboundUids => "outbound_uids",
-    };
+    let list = provenance.list.words().replace(' ', "_");
     let origin = match provenance.origin {
         Origin::MeshConfig => "mesh",
         Origin::PodAnnotation => "pod",

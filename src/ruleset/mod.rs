@@ -6,6 +6,7 @@
 //! Pure: no clock, no files, no kernel.
 
 mod blocks;
+mod build;
 mod builder;
 pub mod eval;
 mod lists;
@@ -22,7 +23,7 @@ pub mod text;
 
 pub use crate::interface::InterfacePattern;
 pub(crate) use blocks::prefix_mask;
-pub(crate) use builder::build;
+pub(crate) use build::build;
 pub use model::{
     Chain, ChainKind, Family, Hook, HookPoint, Match, Op, Operand, Rule, Ruleset, Table, Verdict,
 };

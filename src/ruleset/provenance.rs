@@ -3,6 +3,8 @@
 //!
 //! Pure.
 
+use std::fmt;
+
 /// Which list a rule comes from, and who wrote that list. It is the rule's
 /// comment, so the kernel keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,39 +41,54 @@ pub(crate) enum Origin {
     PodAnnotation,
 }
 
-impl Provenance {
-    /// The comment of a rule that comes from this list.
-    pub(crate) fn comment(self) -> &'static str {
-        use List::*;
-        use Origin::*;
-        match (self.list, self.origin) {
-            (OutboundPorts, MeshConfig) => "outbound ports: mesh config",
-            (OutboundPorts, PodAnnotation) => "outbound ports: pod annotation",
-            (InboundPorts, MeshConfig) => "inbound ports: mesh config",
-            (InboundPorts, PodAnnotation) => "inbound ports: pod annotation",
-            (OutboundRanges, MeshConfig) => "outbound ranges: mesh config",
-            (OutboundRanges, PodAnnotation) => "outbound ranges: pod annotation",
-            (IncludedRanges, MeshConfig) => "included ranges: mesh config",
-            (IncludedRanges, PodAnnotation) => "included ranges: pod annotation",
-            (Interfaces, MeshConfig) => "interfaces: mesh config",
-            (Interfaces, PodAnnotation) => "interfaces: pod annotation",
-            (OutboundUids, MeshConfig) => "outbound uids: mesh config",
-            (OutboundUids, PodAnnotation) => "outbound uids: pod annotation",
+impl List {
+    const ALL: [Self; 6] = [
+        List::OutboundPorts,
+        List::InboundPorts,
+        List::OutboundRanges,
+        List::IncludedRanges,
+        List::Interfaces,
+        List::OutboundUids,
+    ];
+
+    /// Its name in a comment.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            List::OutboundPorts => "outbound ports",
+            List::InboundPorts => "inbound ports",
+            List::OutboundRanges => "outbound ranges",
+            List::IncludedRanges => "included ranges",
+            List::Interfaces => "interfaces",
+            List::OutboundUids => "outbound uids",
         }
     }
+}
 
-    /// Every provenance there can be.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        use List::*;
-        let lists =
-            [OutboundPorts, InboundPorts, OutboundRanges, IncludedRanges, Interfaces, OutboundUids];
-        lists.into_iter().flat_map(|list| {
-            [Origin::MeshConfig, Origin::PodAnnotation].map(|origin| Provenance { list, origin })
+impl Origin {
+    /// Its name in a comment.
+    fn words(self) -> &'static str {
+        match self {
+            Origin::MeshConfig => "mesh config",
+            Origin::PodAnnotation => "pod annotation",
+        }
+    }
+}
+
+impl Provenance {
+    /// Reads a rule's comment.
+    pub(crate) fn parse(comment: &str) -> Option<Self> {
+        let (list, origin) = comment.split_once(": ")?;
+        let origins = [Origin::MeshConfig, Origin::PodAnnotation];
+        Some(Provenance {
+            list: List::ALL.into_iter().find(|it| it.words() == list)?,
+            origin: origins.into_iter().find(|it| it.words() == origin)?,
         })
     }
+}
 
-    /// Reads a rule's comment back.
-    pub(crate) fn parse(comment: &str) -> Option<Self> {
-        Self::all().find(|provenance| provenance.comment() == comment)
+/// The comment of a rule that comes from this list.
+impl fmt::Display for Provenance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.list.words(), self.origin.words())
     }
 }

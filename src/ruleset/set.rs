@@ -2,7 +2,9 @@
 //!
 //! Pure.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::Serialize;
 
 use super::Name;
 
@@ -16,7 +18,8 @@ pub struct Set {
 }
 
 /// A set's elements by type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Elements {
     /// `ipv4_addr`
     Ipv4(Vec<Ipv4Addr>),
@@ -53,6 +56,48 @@ impl Elements {
             Elements::Ipv6(all) => all.len(),
             Elements::Ports(all) => all.len(),
             Elements::Uids(all) => all.len(),
+        }
+    }
+
+    /// nft's name for their type.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Elements::Ipv4(_) => "ipv4_addr",
+            Elements::Ipv6(_) => "ipv6_addr",
+            Elements::Ports(_) => "inet_service",
+            Elements::Uids(_) => "uid",
+        }
+    }
+
+    /// The elements as addresses; none if they are of another type.
+    pub(crate) fn addresses(&self) -> Option<Vec<IpAddr>> {
+        match self {
+            Elements::Ipv4(all) => Some(all.iter().copied().map(IpAddr::from).collect()),
+            Elements::Ipv6(all) => Some(all.iter().copied().map(IpAddr::from).collect()),
+            Elements::Ports(_) | Elements::Uids(_) => None,
+        }
+    }
+
+    /// The elements as ports; none if they are of another type.
+    pub(crate) fn ports(&self) -> Option<&[u16]> {
+        if let Elements::Ports(all) = self { Some(all) } else { None }
+    }
+
+    /// The elements as uids; none if they are of another type.
+    pub(crate) fn uids(&self) -> Option<&[u32]> {
+        if let Elements::Uids(all) = self { Some(all) } else { None }
+    }
+
+    /// The elements as nft writes them.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        fn all(elements: &[impl ToString]) -> Vec<String> {
+            elements.iter().map(ToString::to_string).collect()
+        }
+        match self {
+            Elements::Ipv4(elements) => all(elements),
+            Elements::Ipv6(elements) => all(elements),
+            Elements::Ports(elements) => all(elements),
+            Elements::Uids(elements) => all(elements),
         }
     }
 

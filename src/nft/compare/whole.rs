@@ -2,13 +2,13 @@
 //!
 //! Pure.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::found_text;
 use crate::nft::difference::{At, DifferenceKind};
 use crate::nft::installed::{InstalledChain, InstalledRule, InstalledTable, Place};
-use crate::ruleset::{Chain, Elements, Family, Hook, Match, Rule, Set, Table, Verdict, text};
+use crate::ruleset::{Chain, Family, Hook, Match, Rule, Set, Table, Verdict, text};
 
 /// What is too much is named first: a table that somebody filled may be read only in
 /// part.
@@ -110,33 +110,27 @@ fn same_rule(expected: &Rule, found: &Rule, is_pods: &dyn Fn(IpAddr) -> bool) ->
 }
 
 fn elements(set: &Set, other: &Set) -> Result<(), DifferenceKind> {
-    fn first<T: Ord + fmt::Display>(
-        name: &str,
-        expected: &[T],
-        found: &[T],
-    ) -> Result<(), DifferenceKind> {
-        if expected == found {
-            return Ok(());
-        }
-        let set = name.to_owned();
-        if found.len() <= expected.len()
-            && let Some(gone) =
-                expected.iter().find(|element| found.binary_search(element).is_err())
-        {
-            return Err(DifferenceKind::ElementMissing { set, element: gone.to_string() });
-        }
-        match found.iter().find(|element| expected.binary_search(element).is_err()) {
-            Some(new) => Err(DifferenceKind::ElementExtra { set, element: new.to_string() }),
-            // the same elements in another order
-            None => Ok(()),
-        }
+    if set.elements == other.elements {
+        return Ok(());
     }
-    match (&set.elements, &other.elements) {
-        (Elements::Ipv4(expected), Elements::Ipv4(found)) => first(&set.name, expected, found),
-        (Elements::Ipv6(expected), Elements::Ipv6(found)) => first(&set.name, expected, found),
-        (Elements::Ports(expected), Elements::Ports(found)) => first(&set.name, expected, found),
-        (Elements::Uids(expected), Elements::Uids(found)) => first(&set.name, expected, found),
-        _ => Err(DifferenceKind::SetType(set.name.to_string())),
+    let name = set.name.to_string();
+    if set.elements.type_name() != other.elements.type_name() {
+        return Err(DifferenceKind::SetType(name));
+    }
+    let (expected, found) = (set.elements.texts(), other.elements.texts());
+    let not_in = |all: &[String], others: &[String]| {
+        let others: BTreeSet<&String> = others.iter().collect();
+        all.iter().find(|element| !others.contains(element)).cloned()
+    };
+    if found.len() <= expected.len()
+        && let Some(element) = not_in(&expected, &found)
+    {
+        return Err(DifferenceKind::ElementMissing { set: name, element });
+    }
+    match not_in(&found, &expected) {
+        Some(element) => Err(DifferenceKind::ElementExtra { set: name, element }),
+        // The same elements in another order.
+        None => Ok(()),
     }
 }
 

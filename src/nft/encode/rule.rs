@@ -12,8 +12,7 @@ use rustables::expr::{
 };
 use rustables::sys::{NFT_PAYLOAD_NETWORK_HEADER, NFT_PAYLOAD_TRANSPORT_HEADER};
 
-use super::writer::protocol_family;
-use crate::nft::uapi;
+use crate::nft::uapi::{self, protocol_family};
 use crate::ruleset::{Family, InterfacePattern, Match, Op, Operand, Rule, Verdict};
 
 /// The message that appends a rule to its chain.

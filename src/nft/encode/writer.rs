@@ -8,18 +8,18 @@ use rustables::sys::{
     NFNL_BATCH_GENID, NFNL_MSG_BATCH_BEGIN, NFNL_MSG_BATCH_END, NFT_MSG_NEWSETELEM, NFTA_SET_DESC,
     NFTA_SET_DESC_SIZE, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL,
 };
-use rustables::{ChainPolicy, ChainType, HookClass, MsgType, ProtocolFamily};
+use rustables::{ChainPolicy, ChainType, HookClass, MsgType};
 
 use super::rule::rule_message;
 use super::{Batch, Subject, elements};
 use crate::nft::netlink::{self, Message, Messages};
-use crate::nft::uapi::{self, SetKind};
+use crate::nft::uapi::{self, protocol_family};
 use crate::ruleset::{Chain, ChainKind, Family, Hook, HookPoint, Set, TABLE, Table};
 
 /// Collects messages and their subjects.
-pub(super) struct Writer {
+pub(super) struct Writer<'r> {
     batch: rustables::Batch,
-    messages: Vec<(Subject, Source)>,
+    messages: Vec<(Subject<'r>, Source)>,
 }
 
 /// Where the bytes of a message come from.
@@ -32,12 +32,12 @@ enum Source {
     Elements(Family, Vec<u8>),
 }
 
-impl Writer {
+impl<'r> Writer<'r> {
     pub(super) fn new() -> Self {
         Writer { batch: rustables::Batch::new(), messages: Vec::new() }
     }
 
-    fn built(&mut self, subject: Subject) {
+    fn built(&mut self, subject: Subject<'r>) {
         self.messages.push((subject, Source::Builder { flags: 0 }));
     }
 
@@ -45,14 +45,14 @@ impl Writer {
     pub(super) fn delete(&mut self, family: Family) {
         let table = rustables::Table::new(protocol_family(family)).with_name(TABLE);
         self.batch.add(&table, MsgType::Add);
-        self.built(Subject::AddTable(family));
+        self.built(Subject::Table(family));
         self.batch.add(&table, MsgType::Del);
-        self.built(Subject::DeleteTable(family));
+        self.built(Subject::NoTable(family));
     }
 
     /// Adds a table and all that is in it; `exclusive` where it may not exist
     /// yet.
-    pub(super) fn table(&mut self, index: usize, table: &Table, exclusive: bool) {
+    pub(super) fn table(&mut self, table: &'r Table, exclusive: bool) {
         let family = protocol_family(table.family);
         let mut parent = rustables::Table::new(family).with_name(TABLE).with_flags(0u32);
         if let Some(owner) = &table.owner {
@@ -60,40 +60,40 @@ impl Writer {
         }
         self.batch.add(&parent, MsgType::Add);
         let flags = if exclusive { NLM_F_EXCL } else { 0 };
-        self.messages.push((Subject::Table(index), Source::Builder { flags }));
+        self.messages.push((Subject::Table(table.family), Source::Builder { flags }));
         for (at, set) in table.sets.iter().enumerate() {
-            self.set((index, at), table.family, set);
+            self.set(at as u32 + 1, table.family, set);
         }
         // all chains before any rule, since rules jump to chains
         let chains: Vec<_> =
             table.chains.iter().map(|chain| chain_message(&parent, chain)).collect();
-        for (at, chain) in chains.iter().enumerate() {
-            self.batch.add(chain, MsgType::Add);
-            self.built(Subject::Chain(index, at));
+        for (chain, message) in table.chains.iter().zip(&chains) {
+            self.batch.add(message, MsgType::Add);
+            self.built(Subject::Chain(table.family, chain));
         }
-        for (at, (chain, parent)) in table.chains.iter().zip(&chains).enumerate() {
-            for (number, rule) in chain.rules.iter().enumerate() {
+        for (chain, parent) in table.chains.iter().zip(&chains) {
+            for (index, rule) in chain.rules.iter().enumerate() {
                 self.batch.add(&rule_message(table.family, parent, rule), MsgType::Add);
-                self.built(Subject::Rule(index, at, number));
+                self.built(Subject::Rule(table.family, chain, index));
             }
         }
     }
 
-    fn set(&mut self, (table, at): (usize, usize), family: Family, set: &Set) {
-        let kind = SetKind::of(&set.elements);
+    fn set(&mut self, id: u32, family: Family, set: &'r Set) {
+        let (key_type, key_len) = uapi::key_type(&set.elements);
         let message = rustables::Set { family: protocol_family(family), ..Default::default() }
             .with_table(TABLE)
             .with_name(&*set.name)
             .with_flags(0u32)
-            .with_key_type(kind.type_id())
-            .with_key_len(kind.key_len())
-            .with_id(at as u32 + 1)
-            .with_userdata(kind.userdata());
+            .with_key_type(key_type)
+            .with_key_len(key_len)
+            .with_id(id)
+            .with_userdata(uapi::set_userdata(&set.elements));
         self.batch.add(&message, MsgType::Add);
         let source = set.size().map_or(Source::Builder { flags: 0 }, Source::SizedSet);
-        self.messages.push((Subject::Set(table, at), source));
+        self.messages.push((Subject::Set(family, set), source));
         for list in elements::lists(set) {
-            self.messages.push((Subject::Elements(table, at), Source::Elements(family, list)));
+            self.messages.push((Subject::Elements(family, set), Source::Elements(family, list)));
         }
     }
 
@@ -102,7 +102,7 @@ impl Writer {
     /// answer tells that all went well, and the receive buffer can't overflow
     /// however long the batch is. With a generation the kernel refuses the batch
     /// if it is not the namespace's.
-    pub(super) fn finish(self, generation: Option<u32>) -> Batch<'static> {
+    pub(super) fn finish(self, generation: Option<u32>) -> Batch<'r> {
         let built = self.batch.finalize();
         // the first is rustables' own begin of the batch
         let mut built = Messages(&built).skip(1);
@@ -142,7 +142,7 @@ impl Writer {
             }
         }
         netlink::add_batch_mark(&mut bytes, NFNL_MSG_BATCH_END, last as u32 + 1, |_| {});
-        Batch { bytes, subjects, ruleset: None }
+        Batch { bytes, subjects }
     }
 }
 
@@ -178,11 +178,4 @@ fn chain_message(table: &rustables::Table, chain: &Chain) -> rustables::Chain {
         .with_hook(rustables::Hook::new(point, priority))
         .with_type(kind)
         .with_policy(ChainPolicy::Accept)
-}
-
-pub(super) fn protocol_family(family: Family) -> ProtocolFamily {
-    match family {
-        Family::Ip => ProtocolFamily::Ipv4,
-        Family::Ip6 => ProtocolFamily::Ipv6,
-    }
 }

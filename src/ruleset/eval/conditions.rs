@@ -4,10 +4,12 @@
 
 use std::net::IpAddr;
 
+use ipnetwork::IpNetwork;
+
 use super::Packet;
 use super::walk::NoSuchSet;
 use crate::interface::InterfacePattern;
-use crate::ruleset::{Elements, Match, Name, Op, Operand, Table, prefix_mask};
+use crate::ruleset::{Elements, Match, Name, Op, Operand, Table};
 
 /// Whether a condition of a table's rule holds for a packet.
 pub(super) fn holds(
@@ -22,10 +24,9 @@ pub(super) fn holds(
             let port = packet.destination.port() & mask;
             match value {
                 Operand::One(one) => port == *one,
-                Operand::InSet(name) => in_set(table, name, |elements| match elements {
-                    Elements::Ports(all) => Some(all.contains(&port)),
-                    _ => None,
-                })?,
+                Operand::InSet(name) => {
+                    in_set(table, name, |elements| Some(elements.ports()?.contains(&port)))?
+                }
             }
         }
         Match::DestinationAddress { op, prefix_len, value } => {
@@ -47,10 +48,9 @@ pub(super) fn holds(
             let Some(uid) = packet.uid else { return Ok(false) };
             let equal = match value {
                 Operand::One(one) => uid == *one,
-                Operand::InSet(name) => in_set(table, name, |elements| match elements {
-                    Elements::Uids(all) => Some(all.contains(&uid)),
-                    _ => None,
-                })?,
+                Operand::InSet(name) => {
+                    in_set(table, name, |elements| Some(elements.uids()?.contains(&uid)))?
+                }
             };
             op.accepts(equal)
         }
@@ -84,12 +84,5 @@ fn is_meant(pattern: &InterfacePattern, interface: Option<&str>) -> bool {
 
 /// The first bits of an address, the others zero.
 fn network(address: IpAddr, prefix_len: u8) -> IpAddr {
-    match address {
-        IpAddr::V4(address) => {
-            IpAddr::V4((u32::from(address) & prefix_mask(prefix_len, 32) as u32).into())
-        }
-        IpAddr::V6(address) => {
-            IpAddr::V6((u128::from(address) & prefix_mask(prefix_len, 128)).into())
-        }
-    }
+    IpNetwork::new(address, prefix_len).map_or(address, |range| range.network())
 }

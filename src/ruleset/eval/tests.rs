@@ -64,7 +64,7 @@ const PROXY: End = End::ToProxy { port: 15001 };
 fn a_return_goes_back_to_the_policy_and_decides() {
     let ports = Match::DestinationPort { mask: 0xffff, value: Operand::InSet("ports".into()) };
     let mut excluded = rule(vec![Match::Tcp, ports], Verdict::Return);
-    excluded.comment = Some(COMMENT.comment().into());
+    excluded.comment = Some(COMMENT.to_string().into());
     let rules = output(vec![excluded]);
 
     let path = eval(&rules, &packet("9.9.9.9:6379", 1000)).unwrap();

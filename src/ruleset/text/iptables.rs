@@ -154,10 +154,7 @@ fn port_intervals(table: &Table, rules: &[Rule]) -> io::Result<Vec<Interval>> {
         let Match::DestinationPort { mask, value } = condition else { continue };
         let firsts = match value {
             Operand::One(port) => std::slice::from_ref(port),
-            Operand::InSet(name) => match elements(table, name)? {
-                Elements::Ports(ports) => ports,
-                _ => return Err(wrong_set(name)),
-            },
+            Operand::InSet(name) => elements(table, name, Elements::ports)?,
         };
         all.extend(firsts.iter().map(|first| ((*first).into(), (first | !mask).into())));
     }
@@ -200,21 +197,14 @@ fn options(table: &Table, condition: &Match) -> io::Result<Vec<String>> {
         Match::DestinationAddress { op, prefix_len, value } => {
             let all: Vec<IpAddr> = match value {
                 Operand::One(address) => vec![*address],
-                Operand::InSet(name) => match elements(table, name)? {
-                    Elements::Ipv4(all) => all.iter().copied().map(IpAddr::from).collect(),
-                    Elements::Ipv6(all) => all.iter().copied().map(IpAddr::from).collect(),
-                    _ => return Err(wrong_set(name)),
-                },
+                Operand::InSet(name) => elements(table, name, Elements::addresses)?,
             };
             all.iter().map(|address| format!("{}-d {address}/{prefix_len}", not(*op))).collect()
         }
         Match::SocketUid { op, value } => {
             let all = match value {
                 Operand::One(uid) => std::slice::from_ref(uid),
-                Operand::InSet(name) => match elements(table, name)? {
-                    Elements::Uids(all) => all,
-                    _ => return Err(wrong_set(name)),
-                },
+                Operand::InSet(name) => elements(table, name, Elements::uids)?,
             };
             all.iter().map(|uid| format!("-m owner {}--uid-owner {uid}", not(*op))).collect()
         }
@@ -249,21 +239,18 @@ fn not(op: Op) -> &'static str {
     }
 }
 
-fn elements<'a>(table: &'a Table, name: &str) -> io::Result<&'a Elements> {
-    match table.set(name) {
-        Some(set) => Ok(&set.elements),
-        None => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a rule names the set {name}, which the table does not have"),
-        )),
-    }
-}
-
-fn wrong_set(name: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("a rule names the set {name}, whose elements are of another type"),
-    )
+/// The elements of a set, as the type that the condition compares with.
+fn elements<'a, T>(
+    table: &'a Table,
+    name: &str,
+    of_type: impl FnOnce(&'a Elements) -> Option<T>,
+) -> io::Result<T> {
+    let invalid = |problem| {
+        let message = format!("a rule names the set {name}, {problem}");
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    };
+    let set = table.set(name).ok_or_else(|| invalid("which the table does not have"))?;
+    of_type(&set.elements).ok_or_else(|| invalid("whose elements are of another type"))
 }
 
 #[cfg(test)]

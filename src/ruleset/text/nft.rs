@@ -6,11 +6,13 @@
 
 use std::fmt::{self, Display};
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use ipnetwork::IpNetwork;
 
 use crate::ruleset::{
-    Chain, ChainKind, Elements, Family, Hook, HookPoint, InterfacePattern, Match, Op, Operand,
-    Rule, Ruleset, Set, TABLE, Table, Verdict, prefix_mask,
+    Chain, ChainKind, Family, Hook, HookPoint, InterfacePattern, Match, Op, Operand, Rule, Ruleset,
+    Set, TABLE, Table, Verdict,
 };
 
 /// Prints the tables as `nft -f` loads them; counters without numbers.
@@ -86,26 +88,15 @@ fn blank_between(first: &mut bool, out: &mut impl Write) -> io::Result<()> {
 
 fn print_set(set: &Set, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\tset {} {{", set.name)?;
-    let kind = match &set.elements {
-        Elements::Ipv4(_) => "ipv4_addr",
-        Elements::Ipv6(_) => "ipv6_addr",
-        Elements::Ports(_) => "inet_service",
-        Elements::Uids(_) => "uid",
-    };
-    writeln!(out, "\t\ttype {kind}")?;
+    writeln!(out, "\t\ttype {}", set.elements.type_name())?;
     if let Some(size) = set.size() {
         writeln!(out, "\t\tsize {size}")?;
     }
-    match &set.elements {
-        Elements::Ipv4(all) => print_elements(all, out)?,
-        Elements::Ipv6(all) => print_elements(all, out)?,
-        Elements::Ports(all) => print_elements(all, out)?,
-        Elements::Uids(all) => print_elements(all, out)?,
-    }
+    print_elements(&set.elements.texts(), out)?;
     writeln!(out, "\t}}")
 }
 
-fn print_elements(all: &[impl Display], out: &mut impl Write) -> io::Result<()> {
+fn print_elements(all: &[String], out: &mut impl Write) -> io::Result<()> {
     const PER_LINE: usize = 5;
     let mut lines = all.chunks(PER_LINE).peekable();
     if lines.peek().is_none() {
@@ -222,11 +213,8 @@ fn not(op: Op) -> &'static str {
 
 /// The mask of a prefix length, as an address.
 fn mask(family: Family, prefix_len: u8) -> IpAddr {
-    let mask = prefix_mask(prefix_len, family.address_bits());
-    match family {
-        Family::Ip => Ipv4Addr::from(mask as u32).into(),
-        Family::Ip6 => Ipv6Addr::from(mask).into(),
-    }
+    let any = family.loopback();
+    IpNetwork::new(any, prefix_len).map_or(any, |range| range.mask())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Laws of [`super`].
 
+use std::net::Ipv6Addr;
+
 use super::*;
 use crate::ruleset::Name;
 

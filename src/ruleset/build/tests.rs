@@ -5,12 +5,12 @@ use std::net::SocketAddr;
 
 use super::*;
 use crate::config::Lists;
-use crate::config::profile::{FSM_LAYOUT, LAYOUTS, Layout, OSM_V0, OSM_V1};
+use crate::config::profile::{ChainNames, FSM_LAYOUT, LAYOUTS, Layout, OSM_V0, OSM_V1};
 use crate::pod::PodAddresses;
 use crate::policy::LocalProxy;
 use crate::ruleset::eval::{Direction, End, Packet, eval};
 use crate::ruleset::sample::{policy, policy_with_lists, ranges, ruleset};
-use crate::ruleset::{PROBE, PROBE_COMMENT, text};
+use crate::ruleset::{InterfacePattern, PROBE, PROBE_COMMENT, text};
 
 const OUT: End = End::ToProxy { port: 15001 };
 const IN: End = End::ToProxy { port: 15003 };
