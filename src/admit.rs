@@ -45,6 +45,40 @@ pub struct Redirect {
     pub ruleset: Ruleset,
 }
 
+impl Decision {
+    /// A word for the log and for programs.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Decision::Leave(_) => "leave",
+            Decision::Redirect(_) => "redirect",
+        }
+    }
+
+    /// Why, as a word for the log and for programs.
+    pub(crate) fn reason_word(&self) -> &'static str {
+        match self {
+            Decision::Leave(reason) => reason.word(),
+            Decision::Redirect(redirect) => redirect.because.word(),
+        }
+    }
+
+    /// Why, as a sentence.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Decision::Leave(reason) => reason.to_string(),
+            Decision::Redirect(redirect) => redirect.because.to_string(),
+        }
+    }
+
+    /// What a pod that is redirected gets.
+    pub(crate) fn redirect(&self) -> Option<&Redirect> {
+        match self {
+            Decision::Leave(_) => None,
+            Decision::Redirect(redirect) => Some(redirect),
+        }
+    }
+}
+
 /// Decides about a pod. `volumes` looks a pod's volumes up; it is called only
 /// where the answer matters. `owner` is the attachment that the rules are for.
 ///

@@ -19,44 +19,32 @@ pub struct CallRecord {
     /// The CNI verb.
     pub verb: String,
     /// `CNI_CONTAINERID`
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// `CNI_IFNAME`
-    #[serde(rename = "ifname", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ifname")]
     pub interface: Option<String>,
     /// `NAMESPACE/NAME`
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,
     /// `redirect` or `leave`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
     /// A word for why, see [`crate::policy::Reason::word`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The same in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// The mesh of a pod that is redirected.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub mesh: Option<String>,
     /// The lists by which the pod's annotations change what is redirected, see
     /// [`crate::config::Lists::present`], with commas between.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub annotations: Option<String>,
-    /// How many rules were set or compared.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rules: Option<u64>,
     /// See [`crate::config::Settings::digest`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// How many rules were set or compared.
+    pub rules: Option<u64>,
     /// How long the call took, in microseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub us: Option<u64>,
     /// The error's code.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<i32>,
     /// The error.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
@@ -77,60 +65,27 @@ impl CallRecord {
             Some((before, message)) if !before.starts_with("verb=") => message,
             _ => line,
         };
-        let mut call = CallRecord::default();
-        for (key, value) in pairs(message)? {
-            match key.as_str() {
-                "verb" => call.verb = value,
-                "container" => call.container = Some(value),
-                "ifname" => call.interface = Some(value),
-                "pod" => call.pod = Some(value),
-                "decision" => call.decision = Some(value),
-                "reason" => call.reason = Some(value),
-                "detail" => call.detail = Some(value),
-                "mesh" => call.mesh = Some(value),
-                "annotations" => call.annotations = Some(value),
-                "rules" => call.rules = Some(value.parse().ok()?),
-                "digest" => call.digest = Some(value),
-                "us" => call.us = Some(value.parse().ok()?),
-                "code" => call.code = Some(value.parse().ok()?),
-                "error" => call.error = Some(value),
-                // A newer version may say more.
-                _ => {}
-            }
-        }
+        let fields = pairs(message)?.into_iter().map(|(key, text)| {
+            let value = json_value(&key, text);
+            (key, value)
+        });
+        // A newer version may say more.
+        let call: Self = serde_json::from_value(Value::Object(fields.collect())).ok()?;
         (!call.verb.is_empty()).then_some(call)
     }
 }
 
+/// The fields in their order, without those that are missing.
 impl fmt::Display for CallRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "verb={}", log_value(&self.verb))?;
-        let texts = [
-            ("container", &self.container),
-            ("ifname", &self.interface),
-            ("pod", &self.pod),
-            ("decision", &self.decision),
-            ("reason", &self.reason),
-            ("detail", &self.detail),
-            ("mesh", &self.mesh),
-            ("annotations", &self.annotations),
-            ("digest", &self.digest),
-        ];
-        for (key, value) in texts {
-            if let Some(value) = value {
-                write!(f, " {key}={}", log_value(value))?;
+        let Ok(Value::Object(fields)) = serde_json::to_value(self) else { return Err(fmt::Error) };
+        let mut space = "";
+        for (key, value) in fields.iter().filter(|(_, value)| !value.is_null()) {
+            match value {
+                Value::String(text) => write!(f, "{space}{key}={}", log_value(text))?,
+                number => write!(f, "{space}{key}={number}")?,
             }
-        }
-        for (key, value) in [("rules", self.rules), ("us", self.us)] {
-            if let Some(value) = value {
-                write!(f, " {key}={value}")?;
-            }
-        }
-        if let Some(code) = self.code {
-            write!(f, " code={code}")?;
-        }
-        if let Some(error) = &self.error {
-            write!(f, " error={}", log_value(error))?;
+            space = " ";
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::kubelet;
 use crate::links;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Difference, NftError, NftSocket, TableOwner, compare, encode};
-use crate::policy::{Enrolment, PolicyError, Reason};
+use crate::policy::PolicyError;
 use crate::ruleset::{Family, Owner, Ruleset};
 
 /// Why a call could not be served.
@@ -41,7 +41,7 @@ pub enum PluginError {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Report {
     /// What was decided about the pod.
-    pub(crate) verdict: Option<Verdict>,
+    pub(crate) decision: Option<Decision>,
     /// What was done otherwise than usual, in words.
     pub(crate) note: Option<String>,
     /// How many rules were set or compared.
@@ -50,43 +50,29 @@ pub(crate) struct Report {
     pub(crate) warnings: Vec<String>,
 }
 
-/// What was decided about a pod.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is left alone.
-    Leave(Reason),
-    /// It is redirected.
-    Redirect {
-        /// Why.
-        because: Enrolment,
-        /// The mesh's name in the settings.
-        mesh: &'static str,
-        /// The lists that its annotations have items of.
-        pod_lists: Vec<&'static str>,
-    },
-}
-
 /// Sets the rules of an attachment: all of them or none. Idempotent.
 ///
 /// # Errors
 /// See [`PluginError`]. After an error the namespace is as it was, but for
 /// [`NftError::NoAnswer`], after which it is not known.
 pub(crate) fn add(attachment: &Attachment) -> Result<Report, PluginError> {
-    let (plan, mut report) = plan(attachment)?;
-    let Some(Plan { ruleset, owner }) = plan else { return Ok(report) };
+    let owner = attachment.owner();
+    let mut report = decide(attachment, &owner)?;
+    let Some(redirect) = report.redirect() else { return Ok(report) };
+    let (ruleset, rules) = (&redirect.ruleset, redirect.ruleset.rule_count());
     // In a pod that was just made nobody has set a rule yet. The transaction
     // states so, which spares a request.
-    let batch = encode::create(&ruleset, Some(encode::UNTOUCHED));
+    let batch = encode::create(ruleset, Some(encode::UNTOUCHED));
     let mut kernel = enter(&attachment.netns)?;
     let added = match kernel.commit(&batch) {
         Err(NftError::Refused(refusal)) if refusal.errno == Errno::ERESTART => {
             drop(batch);
-            add_where_rules_may_be(&mut kernel, &ruleset, &owner)?
+            add_where_rules_may_be(&mut kernel, ruleset, &owner)?
         }
         committed => committed.map(|()| Added::Rules)?,
     };
     match added {
-        Added::Rules => report.rules = Some(ruleset.rule_count()),
+        Added::Rules => report.rules = Some(rules),
         Added::Nothing { first } => {
             report.note = Some(format!("the rules of interface {} stay", first.interface));
         }
@@ -138,12 +124,13 @@ fn add_where_rules_may_be(
 /// # Errors
 /// See [`PluginError`]; [`PluginError::Different`] names the first difference.
 pub(crate) fn check(attachment: &Attachment) -> Result<Report, PluginError> {
-    let (plan, mut report) = plan(attachment)?;
-    let Some(Plan { ruleset, .. }) = plan else { return Ok(report) };
-    let found = enter(&attachment.netns)?.installed_up_to(&ruleset)?;
-    compare::check(&ruleset, &found, |address| attachment.pod.addresses.contains(address))
+    let mut report = decide(attachment, &attachment.owner())?;
+    let Some(redirect) = report.redirect() else { return Ok(report) };
+    let (ruleset, rules) = (&redirect.ruleset, redirect.ruleset.rule_count());
+    let found = enter(&attachment.netns)?.installed_up_to(ruleset)?;
+    compare::check(ruleset, &found, |address| attachment.pod.addresses.contains(address))
         .map_err(PluginError::Different)?;
-    report.rules = Some(ruleset.rule_count());
+    report.rules = Some(rules);
     Ok(report)
 }
 
@@ -204,26 +191,19 @@ pub(crate) fn status() -> Report {
     report
 }
 
-/// What the kernel should hold, and whose it is.
-struct Plan {
-    ruleset: Ruleset,
-    owner: Owner,
+/// The decision of ADD and CHECK.
+fn decide(attachment: &Attachment, owner: &Owner) -> Result<Report, PluginError> {
+    let Attachment { settings, pod, .. } = attachment;
+    let Admission { decision, warnings } =
+        admit::admit(settings, pod, kubelet::volumes, Some(owner))?;
+    Ok(Report { decision: Some(decision), warnings, ..Report::default() })
 }
 
-/// The decision of ADD and CHECK. Without a plan the pod is left alone.
-fn plan(attachment: &Attachment) -> Result<(Option<Plan>, Report), PluginError> {
-    let owner = attachment.owner();
-    let admission =
-        admit::admit(&attachment.settings, &attachment.pod, kubelet::volumes, Some(&owner))?;
-    let Admission { decision, warnings } = admission;
-    let (plan, verdict) = match decision {
-        Decision::Leave(reason) => (None, Verdict::Leave(reason)),
-        Decision::Redirect(redirect) => {
-            let Redirect { because, mesh, pod_lists, ruleset, .. } = *redirect;
-            (Some(Plan { ruleset, owner }), Verdict::Redirect { because, mesh, pod_lists })
-        }
-    };
-    Ok((plan, Report { verdict: Some(verdict), warnings, ..Report::default() }))
+impl Report {
+    /// What a pod that is redirected gets.
+    fn redirect(&self) -> Option<&Redirect> {
+        self.decision.as_ref()?.redirect()
+    }
 }
 
 /// A socket to nf_tables in the pod's network namespace, which this thread does

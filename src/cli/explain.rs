@@ -124,7 +124,7 @@ fn planned_pod(pod: &PodOptions, connection: ConnectionOptions) -> Result<Case, 
             (assumed, redirect.ruleset.clone())
         }
     };
-    let outcome = Some(Outcome::from(&decided.decision));
+    let outcome = Some(Ok(decided.decision));
     let installed = Installed::from(&ruleset);
     Ok(Case { connection, outcome, assumed, ruleset, installed })
 }
@@ -165,11 +165,11 @@ fn print(case: &Case, path: &Path<'_>, paint: Paint, out: &mut impl Write) -> io
         field("assumed", &assumed, Paint::plain)?;
     }
     if let Some(outcome) = &case.outcome {
-        field("pod", &format!("{outcome}{}", case.assumed), Paint::plain)?;
+        let words = format!("{}{}", outcome::sentence(outcome), case.assumed);
+        field("pod", &words, Paint::plain)?;
     }
     if let Some(name) = ruleset_of(&case.installed) {
-        let mesh = case.outcome.as_ref().and_then(Outcome::mesh);
-        field("ruleset", &outcome::ruleset(name, mesh), Paint::plain)?;
+        field("ruleset", &outcome::ruleset(name, case.outcome.as_ref()), Paint::plain)?;
     }
     let style = if path.end == End::Reset { Paint::warn } else { Paint::strong };
     field("ends", &describe::end(path.end, case.connection.destination), style)?;
@@ -262,7 +262,7 @@ fn document(case: &Case, path: &Path<'_>) -> Value {
         "because": because(case, path),
         "end": end,
     });
-    for (field, value) in Outcome::fields(case.outcome.as_ref()) {
+    for (field, value) in outcome::fields(case.outcome.as_ref()) {
         document[field] = value;
     }
     document["ruleset"] = json!(ruleset_of(&case.installed));

@@ -87,8 +87,8 @@ fn annotations(cached: &Cached, prefixes: &[String]) -> Vec<(String, String)> {
 fn decide(settings: &Settings, cached: &Cached, root: &HostRoot) -> Outcome {
     let pod = cached.facts();
     match admit(settings, &pod, |query| root.volumes(query), None) {
-        Ok(admission) => Outcome::from(&admission.decision),
-        Err(error) => Outcome::Failed(ErrorChain(&error).to_string()),
+        Ok(admission) => Ok(admission.decision),
+        Err(error) => Err(ErrorChain(&error).to_string()),
     }
 }
 

@@ -10,11 +10,12 @@ use super::facts::{Facts, SettingsState};
 use super::install::CONF_DIR;
 use super::installed::{self, InstalledOptions, InstalledPod};
 use super::options::{Given, Group, Opt, Verb, Words};
-use super::outcome::{self, Outcome};
+use super::outcome;
 use super::paint::Paint;
 use super::tables::{Counters, redirects, ruleset_of};
 use super::wrap::fold;
 use super::{CliError, json, mermaid, table_text};
+use crate::admit::Decision;
 use crate::nft::Installed;
 use crate::node::cache::CONFIGURATIONS;
 
@@ -100,7 +101,7 @@ fn document(pod: &InstalledPod, facts: &Facts) -> Value {
         SettingsState::Unknown | SettingsState::NoEntry => (None, None),
     };
     let mut document = json!({"netns": pod.path.to_string_lossy(), "pod": known});
-    for (field, value) in Outcome::fields(facts.outcome.as_ref()) {
+    for (field, value) in outcome::fields(facts.outcome.as_ref()) {
         document[field] = value;
     }
     document["ruleset"] = json!(ruleset_of(&pod.installed));
@@ -133,14 +134,13 @@ fn header(pod: &InstalledPod, facts: &Facts, paint: Paint, out: &mut impl Write)
     field("netns", &pod.path.to_string_lossy(), Paint::plain)?;
     if let Some(outcome) = &facts.outcome {
         let style = match outcome {
-            Outcome::Redirect { .. } => Paint::good,
-            Outcome::Leave(_) | Outcome::Failed(_) => Paint::warn,
+            Ok(Decision::Redirect(_)) => Paint::good,
+            Ok(Decision::Leave(_)) | Err(_) => Paint::warn,
         };
-        field("decision", &outcome.to_string(), style)?;
+        field("decision", &outcome::sentence(outcome), style)?;
     }
     if let Some(name) = ruleset_of(&pod.installed) {
-        let mesh = facts.outcome.as_ref().and_then(Outcome::mesh);
-        field("ruleset", &outcome::ruleset(name, mesh), Paint::plain)?;
+        field("ruleset", &outcome::ruleset(name, facts.outcome.as_ref()), Paint::plain)?;
     }
     for (key, value) in &facts.annotations {
         field("annotation", &format!("{key}: {value}"), Paint::plain)?;
@@ -171,11 +171,11 @@ fn nothing(
     };
     writeln!(out, "\n{}", paint.warn(&fold(found, 0, 0)))?;
     let next = match (&facts.outcome, &facts.settings) {
-        (Some(Outcome::Redirect { .. }), _) => {
+        (Some(Ok(Decision::Redirect(_))), _) => {
             "This pod should have rules. Either they were removed, or the sidecar was added after \
              the pod's network was made. Delete the pod, so that it is recreated."
         }
-        (Some(Outcome::Leave(_) | Outcome::Failed(_)), _) => {
+        (Some(Ok(Decision::Leave(_)) | Err(_)), _) => {
             "The decision above says why. When the cause is removed, delete the pod, so that it \
              is recreated."
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 use serde_json::json;
 
 use super::options::{Given, Group, Opt, Verb, Words};
-use super::outcome::{self, Because, Outcome};
+use super::outcome;
 use super::pod_options::{self, Decided, PodOptions};
 use super::tables::Counters;
 use super::{CliError, json, mermaid};
@@ -71,20 +71,19 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
     let family: Option<Family> = given.word(&FAMILY)?;
     let Decided { decision, warnings } = pod.decide()?;
     super::warn(&warnings);
-    let outcome = Outcome::from(&decision);
-    let (name, mut ruleset) = match decision {
-        Decision::Redirect(redirect) => (Some(redirect.layout.name), redirect.ruleset),
+    let (name, mut ruleset) = match &decision {
+        Decision::Redirect(redirect) => (Some(redirect.layout.name), redirect.ruleset.clone()),
         Decision::Leave(_) => (None, Ruleset::default()),
     };
+    let outcome = Ok(decision);
     ruleset.tables.retain(|table| family.is_none_or(|family| table.family == family));
-    let comment = name.map(|name| outcome::ruleset(name, outcome.mesh()));
-    if let (Format::Nft | Format::Iptables, Some(comment)) = (format, comment) {
-        writeln!(out, "# ruleset {comment}")?;
+    if let (Format::Nft | Format::Iptables, Some(name)) = (format, name) {
+        writeln!(out, "# ruleset {}", outcome::ruleset(name, Some(&outcome)))?;
     }
     match (format, &outcome) {
         (Format::Json, _) => {
             let mut document = json!({});
-            for (field, value) in Outcome::fields(Some(&outcome)) {
+            for (field, value) in outcome::fields(Some(&outcome)) {
                 document[field] = value;
             }
             document["ruleset"] = json!(name);
@@ -92,11 +91,11 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
             document["tables"] = json::tables(&Installed::from(&ruleset).tables, Counters::Hidden);
             json::print(&document, out)
         }
-        (Format::Nft | Format::Iptables, Outcome::Leave(Because { reason, .. })) => {
-            Ok(writeln!(out, "# no rules: {}", sanitize::printable(reason))?)
+        (Format::Nft | Format::Iptables, Ok(Decision::Leave(reason))) => {
+            Ok(writeln!(out, "# no rules: {}", sanitize::printable(&reason.to_string()))?)
         }
-        (Format::Mermaid, Outcome::Leave(Because { reason, .. })) => {
-            Ok(mermaid::nothing(reason, out)?)
+        (Format::Mermaid, Ok(Decision::Leave(reason))) => {
+            Ok(mermaid::nothing(&reason.to_string(), out)?)
         }
         (Format::Nft, _) => Ok(text::nft(&ruleset, out)?),
         (Format::Iptables, _) => iptables(&ruleset, family, out),

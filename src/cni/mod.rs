@@ -18,7 +18,7 @@ use crate::call_record::CallRecord;
 use crate::capabilities;
 use crate::error_chain::ErrorChain;
 use crate::journal;
-use crate::plugin::{self, PluginError, Report, Verdict};
+use crate::plugin::{self, PluginError, Report};
 use request::{Call, Request, RequestError};
 use stdout::Stdout;
 
@@ -192,20 +192,15 @@ fn record_of(request: &Request<'_>) -> CallRecord {
 /// Adds what was done.
 fn complete(record: &mut CallRecord, report: Report) {
     record.rules = report.rules.map(|rules| rules as u64);
-    match report.verdict {
-        Some(Verdict::Leave(reason)) => {
-            record.decision = Some("leave".to_owned());
-            record.reason = Some(reason.word().to_owned());
-            record.detail = Some(reason.to_string());
+    if let Some(decision) = &report.decision {
+        record.decision = Some(decision.word().to_owned());
+        record.reason = Some(decision.reason_word().to_owned());
+        record.detail = Some(decision.reason());
+        if let Some(redirect) = decision.redirect() {
+            let lists = redirect.pod_lists.join(",");
+            record.mesh = Some(redirect.mesh.to_owned());
+            record.annotations = Some(lists).filter(|lists| !lists.is_empty());
         }
-        Some(Verdict::Redirect { because, mesh, pod_lists }) => {
-            record.decision = Some("redirect".to_owned());
-            record.reason = Some(because.word().to_owned());
-            record.detail = Some(because.to_string());
-            record.mesh = Some(mesh.to_owned());
-            record.annotations = (!pod_lists.is_empty()).then(|| pod_lists.join(","));
-        }
-        None => {}
     }
     if report.note.is_some() {
         record.detail = report.note;

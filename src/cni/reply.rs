@@ -3,6 +3,8 @@
 //!
 //! Pure.
 
+use std::borrow::Cow;
+
 use cni_plugin::reply::{ErrorReply, VersionReply};
 use serde_json::value::RawValue;
 
@@ -60,160 +62,151 @@ pub fn failure(error: &CniError, version: Option<&str>) -> String {
     let version = version.and_then(|text| text.parse().ok());
     let newest = || SpecVersion::NEWEST.as_str().parse().ok();
     let Some(cni_version) = version.or_else(newest) else { return String::new() };
+    let (code, remedy) = code_and_remedy(error);
     to_json(&ErrorReply {
         cni_version,
-        code: code(error),
+        code,
         msg: &sanitize::message(&ErrorChain(error).to_string(), MESSAGE_MAX),
-        details: remedy(error),
+        details: remedy.into_owned(),
     })
 }
 
-/// The error codes of the contract. 1–99 are the specification's, the others
-/// ours.
+/// The error's code in the contract. 1–99 are the specification's, the others ours.
 pub(crate) fn code(error: &CniError) -> i32 {
-    match error {
-        CniError::Request(error) => match error {
-            RequestError::Version(_) | RequestError::VerbTooNew { .. } => 1,
-            RequestError::Environment(_) => 4,
-            RequestError::Input(_) => 6,
-            RequestError::NoPrevResult => 7,
-        },
-        CniError::Plugin(error) => match error {
-            PluginError::Policy(error) => match error {
-                PolicyError::Settings(_)
-                | PolicyError::NoPodAddress(_)
-                | PolicyError::MeshNotServed { .. }
-                | PolicyError::SeveralMeshes(_) => 7,
-                PolicyError::Kubelet(_) => 5,
-                PolicyError::Malformed(_) => 6,
-                PolicyError::Annotation(_) => 100,
-                PolicyError::AnnotationsNotPassed(_) => 104,
-            },
-            PluginError::Netns(error) => match error {
-                NetnsError::Open { .. }
-                | NetnsError::Undecided { .. }
-                | NetnsError::Enter { .. } => 5,
-                NetnsError::NotANamespace { .. }
-                | NetnsError::OfAnotherKind { .. }
-                | NetnsError::OurOwn { .. } => 101,
-            },
-            PluginError::Nft(error) => match error {
-                NftError::Socket { .. } | NftError::NoAnswer { .. } => 5,
-                NftError::Refused(_)
-                | NftError::Unsupported { .. }
-                | NftError::Unreadable { .. }
-                | NftError::Changing
-                | NftError::Malformed { .. } => 102,
-            },
-            PluginError::Different(_) => 103,
-        },
-        CniError::Stdin(_) => 5,
-        CniError::Internal { .. } => 199,
-    }
+    code_and_remedy(error).0
 }
 
-/// What can be done about it: the `details` of an answer.
-fn remedy(error: &CniError) -> String {
+/// The code, and what can be done about the error: the `details` of an answer.
+fn code_and_remedy(error: &CniError) -> (i32, Cow<'static, str>) {
     match error {
         CniError::Request(error) => of_request(error),
         CniError::Plugin(PluginError::Policy(error)) => of_policy(error),
-        CniError::Plugin(PluginError::Netns(error)) => of_netns(error).to_owned(),
-        CniError::Plugin(PluginError::Nft(error)) => of_nft(error).to_owned(),
-        CniError::Plugin(PluginError::Different(_)) => {
-            "the rules in the pod or the settings were changed since it started; recreate the pod"
-                .to_owned()
+        CniError::Plugin(PluginError::Netns(error)) => {
+            let (code, remedy) = of_netns(error);
+            (code, remedy.into())
         }
+        CniError::Plugin(PluginError::Nft(error)) => {
+            let (code, remedy) = of_nft(error);
+            (code, remedy.into())
+        }
+        CniError::Plugin(PluginError::Different(_)) => (
+            103,
+            "the rules in the pod or the settings were changed since it started; recreate the pod"
+                .into(),
+        ),
         CniError::Stdin(_) => {
-            "the runtime must pass the network configuration on standard input".to_owned()
+            (5, "the runtime must pass the network configuration on standard input".into())
         }
         CniError::Internal { .. } => {
-            "this is a bug in osm-cni; please report it with this message".to_owned()
+            (199, "this is a bug in osm-cni; please report it with this message".into())
         }
     }
 }
 
-fn of_request(error: &RequestError) -> String {
-    let text = match error {
-        RequestError::Version(_) => return format!("supported are {}", SpecVersion::list()),
-        RequestError::VerbTooNew { .. } => {
-            "set a newer cniVersion in the configuration list, or let the runtime not send this verb"
+fn of_request(error: &RequestError) -> (i32, Cow<'static, str>) {
+    let (code, remedy) = match error {
+        RequestError::Version(_) => {
+            return (1, format!("supported are {}", SpecVersion::list()).into());
         }
-        RequestError::Environment(_) => {
-            "a container runtime sets these variables; by hand, use osm-cni without CNI_COMMAND"
-        }
+        RequestError::VerbTooNew { .. } => (
+            1,
+            "set a newer cniVersion in the configuration list, or let the runtime not send this verb",
+        ),
+        RequestError::Environment(_) => (
+            4,
+            "a container runtime sets these variables; by hand, use osm-cni without CNI_COMMAND",
+        ),
         RequestError::Input(_) => {
-            "the runtime passes one plugin's configuration as a JSON object on standard input"
+            (6, "the runtime passes one plugin's configuration as a JSON object on standard input")
         }
-        RequestError::NoPrevResult => {
-            "put the osm-cni entry at the end of the \"plugins\" of a configuration list; osm-cni install does so"
-        }
+        RequestError::NoPrevResult => (
+            7,
+            "put the osm-cni entry at the end of the \"plugins\" of a configuration list; osm-cni install does so",
+        ),
     };
-    text.to_owned()
+    (code, remedy.into())
 }
 
-fn of_policy(error: &PolicyError) -> String {
-    let text = match error {
-        PolicyError::Settings(_) => {
-            "correct this field in the settings (the ConfigMap that osm-cni install reads) or in the osm-cni entry of the node's CNI configuration"
-        }
+fn of_policy(error: &PolicyError) -> (i32, Cow<'static, str>) {
+    let (code, remedy) = match error {
+        PolicyError::Settings(_) => (
+            7,
+            "correct this field in the settings (the ConfigMap that osm-cni install reads) or in the osm-cni entry of the node's CNI configuration",
+        ),
         PolicyError::Malformed(_) => {
-            "the runtime passes the pod's annotations as a JSON object of strings"
+            (6, "the runtime passes the pod's annotations as a JSON object of strings")
         }
-        PolicyError::Annotation(_) => "correct the annotation and recreate the pod",
-        PolicyError::Kubelet(_) => {
-            "osm-cni must be able to read the directory named by the setting kubeletDir; this pod is tried again"
-        }
+        PolicyError::Annotation(_) => (100, "correct the annotation and recreate the pod"),
+        PolicyError::Kubelet(_) => (
+            5,
+            "osm-cni must be able to read the directory named by the setting kubeletDir; this pod is tried again",
+        ),
         PolicyError::MeshNotServed { mesh, .. } => {
-            return format!(
+            let remedy = format!(
                 "set \"mesh\" in the settings to \"{mesh}\", or to a list that has it, so that the pod's annotations are read; or add the volume to sidecarVolumes"
             );
+            return (7, remedy.into());
         }
-        PolicyError::SeveralMeshes(_) => {
-            "a pod can have the sidecar of one mesh only; correct its injection, or the setting mesh, or sidecarVolumes and meshNamespaces below meshes"
-        }
-        PolicyError::AnnotationsNotPassed(_) => {
-            "containerd >= 1.5.3 or CRI-O >= 1.29 is needed, and \"capabilities\": {\"io.kubernetes.cri.pod-annotations\": true} in the osm-cni entry. Multus passes no annotations to its delegates: put the osm-cni entry behind Multus in Multus' own list. Or set podExclusions to ignore"
-        }
-        PolicyError::NoPodAddress(_) => {
-            "set sidecar.localProxyMode to Localhost, or let the plugins before osm-cni report the pod's address"
-        }
+        PolicyError::SeveralMeshes(_) => (
+            7,
+            "a pod can have the sidecar of one mesh only; correct its injection, or the setting mesh, or sidecarVolumes and meshNamespaces below meshes",
+        ),
+        PolicyError::AnnotationsNotPassed(_) => (
+            104,
+            "containerd >= 1.5.3 or CRI-O >= 1.29 is needed, and \"capabilities\": {\"io.kubernetes.cri.pod-annotations\": true} in the osm-cni entry. Multus passes no annotations to its delegates: put the osm-cni entry behind Multus in Multus' own list. Or set podExclusions to ignore",
+        ),
+        PolicyError::NoPodAddress(_) => (
+            7,
+            "set sidecar.localProxyMode to Localhost, or let the plugins before osm-cni report the pod's address",
+        ),
     };
-    text.to_owned()
+    (code, remedy.into())
 }
 
-fn of_netns(error: &NetnsError) -> &'static str {
-    let missing = |source: &std::io::Error| source.kind() == std::io::ErrorKind::PermissionDenied;
+fn of_netns(error: &NetnsError) -> (i32, &'static str) {
+    const OF_A_POD: &str =
+        "CNI_NETNS must be the path of a pod's network namespace that is still there";
+    let denied = |source: &std::io::Error| source.kind() == std::io::ErrorKind::PermissionDenied;
     match error {
         NetnsError::OurOwn { .. } => {
-            "rules are set in a pod's own network namespace only, never in the node's"
+            (101, "rules are set in a pod's own network namespace only, never in the node's")
         }
+        NetnsError::NotANamespace { .. } | NetnsError::OfAnotherKind { .. } => (101, OF_A_POD),
         NetnsError::Undecided { .. } => {
-            "osm-cni needs /proc and its links to namespaces (/proc/self/ns/net)"
+            (5, "osm-cni needs /proc and its links to namespaces (/proc/self/ns/net)")
         }
-        NetnsError::Enter { source, .. } if missing(source) => {
-            "osm-cni needs CAP_SYS_ADMIN in the node's user namespace to enter a pod's network namespace"
-        }
-        NetnsError::Open { source, .. } if missing(source) => {
-            "osm-cni needs CAP_SYS_PTRACE to open the namespace of a process; the runtime must start it as root with all capabilities"
-        }
-        _ => "CNI_NETNS must be the path of a pod's network namespace that is still there",
+        NetnsError::Enter { source, .. } if denied(source) => (
+            5,
+            "osm-cni needs CAP_SYS_ADMIN in the node's user namespace to enter a pod's network namespace",
+        ),
+        NetnsError::Open { source, .. } if denied(source) => (
+            5,
+            "osm-cni needs CAP_SYS_PTRACE to open the namespace of a process; the runtime must start it as root with all capabilities",
+        ),
+        NetnsError::Open { .. } | NetnsError::Enter { .. } => (5, OF_A_POD),
     }
 }
 
-fn of_nft(error: &NftError) -> &'static str {
+fn of_nft(error: &NftError) -> (i32, &'static str) {
     match error {
         error if error.is_refused_permission() => {
-            "nothing was changed; osm-cni needs CAP_NET_ADMIN in the pod's network namespace"
+            (102, "nothing was changed; osm-cni needs CAP_NET_ADMIN in the pod's network namespace")
         }
-        NftError::Socket { .. } => {
-            "osm-cni needs CAP_NET_ADMIN on the node and a kernel with nf_tables (CONFIG_NF_TABLES)"
-        }
+        NftError::Socket { .. } => (
+            5,
+            "osm-cni needs CAP_NET_ADMIN on the node and a kernel with nf_tables (CONFIG_NF_TABLES)",
+        ),
         NftError::NoAnswer { .. } => {
-            "the runtime tries again; check the rules with osm-cni inspect if it does not"
+            (5, "the runtime tries again; check the rules with osm-cni inspect if it does not")
         }
-        _ => {
-            "nothing was changed; is nf_tables with nat, redirect and conntrack available to this kernel (modules nf_tables, nft_chain_nat, nft_redir)?"
-        }
+        NftError::Refused(_)
+        | NftError::Unsupported { .. }
+        | NftError::Unreadable { .. }
+        | NftError::Changing
+        | NftError::Malformed { .. } => (
+            102,
+            "nothing was changed; is nf_tables with nat, redirect and conntrack available to this kernel (modules nf_tables, nft_chain_nat, nft_redir)?",
+        ),
     }
 }
 
