@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::arguments::Given;
 use super::install::{CACHE_DIR, CONF_DIR};
 use super::installed::HOST_ROOT;
-use super::options::{Given, Group, Opt, Verb, Words};
+use super::options::{Opt, Words};
+use super::verb::{Group, Verb};
 use super::{CliError, json as json_output};
 use crate::node::audit::{self, Finding, Scope, State};
 use crate::node::cache;

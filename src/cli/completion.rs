@@ -5,7 +5,9 @@
 
 use std::io::Write;
 
-use super::options::{Given, Value, Verb};
+use super::arguments::Given;
+use super::options::Value;
+use super::verb::Verb;
 use super::{CliError, SECTIONS};
 
 pub(super) static VERB: Verb = Verb {

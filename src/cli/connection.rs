@@ -6,7 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::CliError;
-use super::options::{Given, Opt, Words};
+use super::arguments::Given;
+use super::options::{Opt, Words};
 use crate::ruleset::eval::{Direction, Packet};
 
 const DIRECTION: Opt =

@@ -6,16 +6,17 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
+use super::arguments::Given;
 use super::conditions::Conditions;
 use super::connection::{self, Connection, ConnectionOptions};
 use super::facts::Facts;
 use super::inspect::{Format, OUTPUT};
 use super::installed::{self, InstalledOptions};
-use super::options::{Given, Group, Verb};
 use super::outcome::{self, Outcome};
 use super::paint::Paint;
 use super::pod_options::{self, PodOptions};
 use super::tables::ruleset_of;
+use super::verb::{Group, Verb};
 use super::{CliError, describe, json, wrap};
 use crate::admit::Decision;
 use crate::nft::Installed;

@@ -4,7 +4,8 @@
 
 use std::io::{self, Write};
 
-use super::options::{Operand, Opt, Verb};
+use super::options::{Operand, Opt};
+use super::verb::Verb;
 use super::wrap::{WIDTH, fold};
 
 /// The verbs of one place where they are run.

@@ -6,13 +6,15 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::arguments::Given;
 use super::facts::{Facts, SettingsState};
 use super::install::CONF_DIR;
 use super::installed::{self, InstalledOptions, InstalledPod};
-use super::options::{Given, Group, Opt, Verb, Words};
+use super::options::{Opt, Words};
 use super::outcome;
 use super::paint::Paint;
 use super::tables::{Counters, redirects, ruleset_of};
+use super::verb::{Group, Verb};
 use super::wrap::fold;
 use super::{CliError, json, mermaid, table_text};
 use crate::admit::Decision;

@@ -4,7 +4,9 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use super::CliError;
-use super::options::{self, Given, Group, Opt, Verb, Words};
+use super::arguments::{self, Given};
+use super::options::{Opt, Words};
+use super::verb::{Group, Verb};
 use crate::config::LogFormat;
 use crate::node::install::{self, Options};
 use crate::node::{Mode, NodeError, reconcile};
@@ -153,7 +155,7 @@ pub(super) fn failed(error: NodeError) -> CliError {
 /// up: a static C library cannot.
 fn address(text: &str) -> Result<SocketAddr, CliError> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
-    full.parse().map_err(|_| options::wrong_value(&METRICS, text, "IP:PORT or :PORT"))
+    full.parse().map_err(|_| arguments::wrong_value(&METRICS, text, "IP:PORT or :PORT"))
 }
 
 /// A plain file name that runtimes read as a list.
@@ -161,7 +163,7 @@ pub(super) fn conf_name(given: &Given) -> Result<Option<String>, CliError> {
     let Some(name) = given.text(&CONF_NAME)? else { return Ok(None) };
     if name.contains('/') || !name.ends_with(".conflist") || name == ".conflist" {
         let form = "a file name that ends in .conflist, without a /,";
-        return Err(options::wrong_value(&CONF_NAME, name, form));
+        return Err(arguments::wrong_value(&CONF_NAME, name, form));
     }
     Ok(Some(name.to_owned()))
 }

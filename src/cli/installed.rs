@@ -11,7 +11,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
-use super::options::{self, Given, Operand, Opt};
+use super::arguments::{self, Given};
+use super::options::{Operand, Opt};
 use crate::error_chain::ErrorChain;
 use crate::netns::{Netns, NetnsError};
 use crate::nft::{Installed, NftError, NftSocket};
@@ -119,7 +120,7 @@ fn pod(text: &str) -> Result<Target, CliError> {
     let parts = text.split_once('/');
     let parts = parts.filter(|(namespace, name)| !namespace.is_empty() && !name.is_empty());
     let (namespace, name) =
-        parts.ok_or_else(|| options::wrong_value(&POD, text, "NAMESPACE/NAME"))?;
+        parts.ok_or_else(|| arguments::wrong_value(&POD, text, "NAMESPACE/NAME"))?;
     Ok(Target::Pod { namespace: namespace.to_owned(), name: name.to_owned() })
 }
 

@@ -4,7 +4,9 @@
 
 use std::io::{self, Write};
 
-use super::options::{Given, Opt, Verb};
+use super::arguments::Given;
+use super::options::Opt;
+use super::verb::Verb;
 use super::{CliError, SECTIONS};
 
 pub(super) static VERB: Verb = Verb {

@@ -1,6 +1,7 @@
 //! The operator's command line: one file per verb. Results go to standard
 //! output, errors to standard error.
 
+mod arguments;
 mod audit;
 mod completion;
 mod conditions;
@@ -25,6 +26,7 @@ mod table_text;
 mod tables;
 mod uninstall;
 mod validate;
+mod verb;
 mod wait;
 mod wrap;
 
@@ -36,7 +38,7 @@ use lexopt::prelude::*;
 use crate::near::nearest;
 use crate::sanitize;
 use help::Section;
-use options::Verb;
+use verb::Verb;
 
 /// The longest line on standard error.
 const MESSAGE_MAX: usize = 4000;
@@ -153,7 +155,8 @@ fn dispatch(
         name => {
             let verb = find(name)?;
             *chosen = Some(verb);
-            match options::parse(verb, args)? {
+            let options: Vec<_> = verb.options().copied().collect();
+            match arguments::parse(&options, verb.operand.as_ref(), args)? {
                 None => Ok(help::verb(verb, out)?),
                 Some(given) => (verb.run)(&given, out),
             }

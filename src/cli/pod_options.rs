@@ -8,7 +8,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
-use super::options::{self, Given, Opt, Words};
+use super::arguments::{self, Given};
+use super::options::{Opt, Words};
 use crate::admit::{self, Decision};
 use crate::config::profile::{LAYOUTS, PROFILES};
 use crate::config::source::Document;
@@ -101,7 +102,7 @@ impl PodOptions {
     pub(super) fn new(given: &Given) -> Result<Self, CliError> {
         let annotation = |text: &str| {
             let parts = text.split_once('=').filter(|(key, _)| !key.is_empty());
-            let parts = parts.ok_or_else(|| options::wrong_value(&ANNOTATION, text, "KEY=VALUE"));
+            let parts = parts.ok_or_else(|| arguments::wrong_value(&ANNOTATION, text, "KEY=VALUE"));
             parts.map(|(key, value)| (key.to_owned(), value.to_owned()))
         };
         let annotations = given.texts(&ANNOTATION).map(|text| annotation(text?));
@@ -194,7 +195,7 @@ impl PodOptions {
             ([mesh], _) => Ok(Some(mesh)),
             (_, Some(profile)) => {
                 let form = "a mesh that the setting mesh names";
-                Err(options::wrong_value(&MESH, profile.name, form))
+                Err(arguments::wrong_value(&MESH, profile.name, form))
             }
             (_, None) if !self.sidecar && !needs_prefix => Ok(None),
             (_, None) => {

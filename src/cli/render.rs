@@ -4,10 +4,12 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::options::{Given, Group, Opt, Verb, Words};
+use super::arguments::Given;
+use super::options::{Opt, Words};
 use super::outcome;
 use super::pod_options::{self, Decided, PodOptions};
 use super::tables::Counters;
+use super::verb::{Group, Verb};
 use super::{CliError, json, mermaid};
 use crate::admit::Decision;
 use crate::nft::Installed;

@@ -3,8 +3,10 @@
 use std::io::Write;
 
 use super::CliError;
+use super::arguments::Given;
 use super::install::{BIN_DIR, CONF_DIR, CONF_NAME, LOG_FORMAT, conf_name, failed};
-use super::options::{Given, Group, Opt, Verb};
+use super::options::Opt;
+use super::verb::{Group, Verb};
 use crate::node::install;
 use crate::node::uninstall::{self, Options};
 

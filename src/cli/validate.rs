@@ -10,8 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::CliError;
-use super::options::{self, Given, Group, Opt, Verb};
+use super::arguments::{self, Given};
+use super::options::Opt;
 use super::period::{self, Period};
+use super::verb::{Group, Verb};
 use crate::config::profile::PROFILES;
 use crate::ruleset::PROBE;
 
@@ -113,14 +115,14 @@ impl Trial {
     fn new(given: &Given) -> Result<Self, CliError> {
         let listen = given.parsed(&LISTEN, "a port")?.unwrap_or(15001);
         if listen == 0 {
-            return Err(options::wrong_value(&LISTEN, "0", "a port from 1 to 65535"));
+            return Err(arguments::wrong_value(&LISTEN, "0", "a port from 1 to 65535"));
         }
         let mut targets: Vec<SocketAddr> = given.all_parsed(&TARGET, "IP:PORT")?;
         for target in &targets {
             let inside = target.ip().is_loopback() || target.ip().is_unspecified();
             if target.port() == 0 || inside && *target != PROBE.into() {
                 let form = "an address outside of the pod, with a port from 1 to 65535,";
-                return Err(options::wrong_value(&TARGET, &target.to_string(), form));
+                return Err(arguments::wrong_value(&TARGET, &target.to_string(), form));
             }
         }
         if targets.is_empty() {

@@ -9,8 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::CliError;
-use super::options::{self, Given, Group, Opt, Verb};
+use super::arguments::{self, Given};
+use super::options::Opt;
 use super::period::{self, Period};
+use super::verb::{Group, Verb};
 
 const PORT: Opt = Opt::text("port", "PORT", "the proxy's outbound port (15001)");
 const TIMEOUT: Opt = Opt::text("timeout", "TIME", "how long to wait: 60s, 500ms (60s)");
@@ -39,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
     let port = given.parsed(&PORT, "a port")?.unwrap_or(15001);
     if port == 0 {
-        return Err(options::wrong_value(&PORT, "0", "a port from 1 to 65535"));
+        return Err(arguments::wrong_value(&PORT, "0", "a port from 1 to 65535"));
     }
     let timeout = given.parsed(&TIMEOUT, period::FORM)?.unwrap_or(Period::seconds(60));
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));

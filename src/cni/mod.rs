@@ -1,9 +1,11 @@
 //! The CNI plugin: one call of a container runtime, from environment and
 //! standard input to the answer, the exit status and one record in the log.
 
+mod configuration;
 mod environment;
 pub mod reply;
 pub mod request;
+mod request_error;
 pub(crate) mod stdout;
 pub(crate) mod version;
 
@@ -19,7 +21,8 @@ use crate::capabilities;
 use crate::error_chain::ErrorChain;
 use crate::journal;
 use crate::plugin::{self, PluginError, Report};
-use request::{Call, Request, RequestError};
+use request::{Call, Request};
+use request_error::RequestError;
 use stdout::Stdout;
 
 /// More input than this is no network configuration (in bytes).
@@ -84,7 +87,7 @@ pub fn run(env: impl Fn(&str) -> Option<OsString>) -> u8 {
 /// Writes the answer and returns the exit status.
 fn answer(result: Result<&str, &CniError>) -> u8 {
     let failure = |error| {
-        let version = INPUT.get().and_then(|input| request::version_of(input));
+        let version = INPUT.get().and_then(|input| configuration::version_of(input));
         reply::failure(error, version.as_deref())
     };
     let written = match result {
@@ -114,7 +117,7 @@ fn serve(
         Ok(call) => call,
         Err(error) => {
             let error = CniError::from(error);
-            journal::open(&request::log_of(input));
+            journal::open(&configuration::log_of(input));
             let verb = env("CNI_COMMAND").map(|verb| verb.to_string_lossy().into_owned());
             let mut record = CallRecord { verb: verb.unwrap_or_default(), ..Default::default() };
             record.fail(reply::code(&error), &error);

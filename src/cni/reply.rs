@@ -9,7 +9,7 @@ use cni_plugin::reply::{ErrorReply, VersionReply};
 use serde_json::value::RawValue;
 
 use super::CniError;
-use super::request::RequestError;
+use super::request_error::RequestError;
 use super::version::SpecVersion;
 use crate::error_chain::ErrorChain;
 use crate::netns::NetnsError;

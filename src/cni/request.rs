@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::environment::{EnvProblem, Environment, Variables, Verb};
+pub use super::configuration::version_of;
+use super::configuration::{Configuration, log_of};
+use super::environment::{Environment, Variables, Verb};
+use super::request_error::RequestError;
 use super::version::SpecVersion;
-use crate::config::{CAPABILITY, LogSettings, Settings};
-use crate::pod::{Annotations, Malformed, PodAddresses, PodFacts};
+use crate::config::Settings;
+use crate::pod::{PodAddresses, PodFacts};
 use crate::ruleset::Owner;
-use crate::sanitize;
 
 /// A call that is well-formed.
 #[derive(Debug)]
@@ -78,40 +79,6 @@ pub struct Removal {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A call that is not well-formed.
-#[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// One or more environment variables.
-    #[error("environment: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
-    Environment(Vec<EnvProblem>),
-    /// Standard input is not what the specification says.
-    #[error("standard input is not a network configuration: {0}")]
-    Input(String),
-    /// A version that we do not speak.
-    #[error("cniVersion {0} is not supported")]
-    Version(String),
-    /// A verb that the configuration's version does not have.
-    #[error("{verb} needs cniVersion {needs} or newer, but the configuration says {has}")]
-    VerbTooNew {
-        /// The verb.
-        verb: &'static str,
-        /// The first version that has it.
-        needs: SpecVersion,
-        /// The configuration's.
-        has: SpecVersion,
-    },
-    /// We only follow other plugins.
-    #[error("no prevResult: osm-cni must stand after another plugin in the list")]
-    NoPrevResult,
-}
-
-/// A network configuration as it came.
-#[derive(Debug)]
-struct Configuration<'a> {
-    version: SpecVersion,
-    fields: BTreeMap<String, &'a RawValue>,
-}
-
 /// Reads a call. `env` looks a variable up.
 ///
 /// # Errors
@@ -143,9 +110,9 @@ pub fn parse<'a>(
     let request = match verb {
         Verb::Add => {
             let result = configuration.prev_result().ok_or(RequestError::NoPrevResult)?;
-            Request::Add(configuration.attachment(variables), result)
+            Request::Add(attachment(configuration, variables), result)
         }
-        Verb::Check => Request::Check(configuration.attachment(variables)),
+        Verb::Check => Request::Check(attachment(configuration, variables)),
         Verb::Gc => Request::Gc(Settings::parse(configuration.fields)),
         Verb::Status | Verb::Del | Verb::Version => {
             Request::Status(Settings::parse(configuration.fields))
@@ -187,111 +154,25 @@ fn removal<'a>(
     Ok(Call { version, request: Request::Del(removal) })
 }
 
-/// The `cniVersion` on standard input, if there is one: an answer carries it
-/// even where the rest could not be read.
-pub fn version_of(stdin: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct OnlyVersion {
-        cni_version: Option<String>,
-    }
-    serde_json::from_slice::<OnlyVersion>(stdin).ok()?.cni_version
-}
-
-/// The log of a call that could not be parsed: the one that the configuration
-/// names, or only stderr without a configuration.
-pub(crate) fn log_of(stdin: &[u8]) -> LogSettings {
-    match serde_json::from_slice::<BTreeMap<String, &RawValue>>(stdin) {
-        Ok(fields) => Settings::parse(fields).log,
-        Err(_) => LogSettings { file: None, ..LogSettings::default() },
-    }
-}
-
 /// The pod's name in the log.
 fn pod_name(args: &BTreeMap<String, String>) -> Option<String> {
     let (namespace, name) = (args.get("K8S_POD_NAMESPACE")?, args.get("K8S_POD_NAME")?);
     Some(format!("{namespace}/{name}"))
 }
 
-impl<'a> Configuration<'a> {
-    fn parse(stdin: &'a [u8]) -> Result<Self, RequestError> {
-        let text =
-            std::str::from_utf8(stdin).map_err(|source| RequestError::Input(source.to_string()))?;
-        let fields: BTreeMap<String, &'a RawValue> = serde_json::from_str(text).map_err(
-            // where the kind is wrong, serde quotes all of the value
-            |source| match source.classify() {
-                Category::Data => {
-                    RequestError::Input(format!("{} is not an object", sanitize::value(text)))
-                }
-                _ => RequestError::Input(source.to_string()),
-            },
-        )?;
-        // Without a version the specification's first is meant.
-        let version = match fields.get("cniVersion") {
-            None => "0.1.0".to_owned(),
-            Some(raw) => serde_json::from_str(raw.get()).map_err(|_| {
-                let value = sanitize::value(raw.get());
-                RequestError::Input(format!("cniVersion: {value} is not a string"))
-            })?,
-        };
-        let known = SpecVersion::parse(&version);
-        let version = known.ok_or_else(|| RequestError::Version(sanitize::value(&version)))?;
-        Ok(Configuration { version, fields })
-    }
-
-    fn must_have(&self, verb: Verb) -> Result<(), RequestError> {
-        let needs = match verb {
-            Verb::Check => SpecVersion::V0_4_0,
-            Verb::Gc | Verb::Status => SpecVersion::V1_1_0,
-            Verb::Add | Verb::Del | Verb::Version => return Ok(()),
-        };
-        if self.version < needs {
-            let verb = verb.as_str();
-            return Err(RequestError::VerbTooNew { verb, needs, has: self.version });
-        }
-        Ok(())
-    }
-
-    fn prev_result(&self) -> Option<&'a RawValue> {
-        self.fields.get("prevResult").copied().filter(|raw| raw.get().starts_with('{'))
-    }
-
-    /// The annotations. Where they have not their form the pod may still be one
-    /// that is left alone.
-    fn annotations(&self) -> Annotations {
-        type Object<'a> = Option<BTreeMap<String, &'a RawValue>>;
-        let malformed = |path: &str, raw: &RawValue| {
-            let value = sanitize::value(raw.get());
-            Annotations::Malformed(Malformed { path: path.to_owned(), value })
-        };
-        let Some(runtime) = self.fields.get("runtimeConfig") else {
-            return Annotations::NotPassed;
-        };
-        let Ok(fields) = serde_json::from_str::<Object<'_>>(runtime.get()) else {
-            return malformed("runtimeConfig", runtime);
-        };
-        let Some(raw) = fields.unwrap_or_default().remove(CAPABILITY) else {
-            return Annotations::NotPassed;
-        };
-        match serde_json::from_str::<Object<'_>>(raw.get()) {
-            Ok(all) => Annotations::passed(all.unwrap_or_default()),
-            Err(_) => malformed(&format!("runtimeConfig.\"{CAPABILITY}\""), raw),
-        }
-    }
-
-    fn attachment(self, variables: Variables) -> Attachment {
-        let Variables { container, interface, netns, args } = variables;
-        // They are there: the environment was in order.
-        let interface = interface.unwrap_or_default();
-        let addresses = self.prev_result().map(|it| PodAddresses::of_result(it, &interface));
-        Attachment {
-            container: container.unwrap_or_default(),
-            netns: netns.unwrap_or_default(),
-            pod_name: pod_name(&args),
-            pod: PodFacts::new(&args, self.annotations(), addresses.unwrap_or_default()),
-            settings: Settings::parse(self.fields),
-            interface,
-        }
+/// The attachment of an ADD or CHECK.
+fn attachment(configuration: Configuration<'_>, variables: Variables) -> Attachment {
+    let Variables { container, interface, netns, args } = variables;
+    // They are there: the environment was in order.
+    let interface = interface.unwrap_or_default();
+    let addresses = configuration.prev_result().map(|it| PodAddresses::of_result(it, &interface));
+    Attachment {
+        container: container.unwrap_or_default(),
+        netns: netns.unwrap_or_default(),
+        pod_name: pod_name(&args),
+        pod: PodFacts::new(&args, configuration.annotations(), addresses.unwrap_or_default()),
+        settings: Settings::parse(configuration.fields),
+        interface,
     }
 }
 

@@ -6,58 +6,18 @@
 //! keys counts, and so does a `Type` that is written with a capital.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::broken::{Broken, Runtimes};
+use super::go_json::{Fields, fields, flags, is_true, text_field};
+use super::list_text;
+use super::list_version::{Version, Versions, supported, versions};
 pub use super::name::Kind;
-use super::splice;
-use crate::cni::version::SpecVersion;
 use crate::config::PLUGIN_TYPE;
-use crate::sanitize;
-
-/// A CNI version: major, minor, patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Version([u64; 3]);
-
-/// The version that a list has, as two generations of runtimes read it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Versions {
-    /// With CNI 1.1: the highest of `cniVersion` and `cniVersions` that it knows.
-    newest: Version,
-    /// Before CNI 1.1, which does not know `cniVersions`.
-    before_1_1: Version,
-    /// The `cniVersion` with which the older ones can call our entry, and with
-    /// which the newer ones use the same version as without it.
-    remedy: Version,
-}
-
-/// What runtimes do with a configuration that cannot be chained into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Runtimes {
-    /// containerd has no network until the file is gone, CRI-O skips it.
-    Refuse,
-    /// Both use it as it is.
-    Take,
-    /// It has no network name.
-    Nameless,
-    /// It depends on the release of the runtime.
-    Depends,
-}
-
-/// Why a text is not a network configuration that can be chained into.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct Broken {
-    reason: String,
-    pub(crate) runtimes: Runtimes,
-    /// Whether the text is JSON at all.
-    pub(crate) is_json: bool,
-}
 
 /// A plugin of a list.
 #[derive(Debug, Clone)]
@@ -72,13 +32,11 @@ pub(super) struct Plugin {
 pub struct Network {
     pub(super) text: String,
     name: String,
-    versions: Versions,
+    pub(super) versions: Versions,
     pub(super) plugins: Vec<Plugin>,
     /// Whether the plugins lie in the folder of the network's name.
     in_folder: bool,
 }
-
-type Fields<'t> = BTreeMap<String, &'t RawValue>;
 
 impl Network {
     /// Reads a configuration. A single plugin is read as the list that a
@@ -104,7 +62,7 @@ impl Network {
             if folder.is_empty() || is_true(&fields, "loadOnlyInlinedPlugins") {
                 return Err(Broken::refused("has no list of plugins"));
             }
-            let text = splice::with_plugins(&text, folder);
+            let text = list_text::with_plugins(&text, folder);
             return Self::of_list(text, &[]).map(|network| Self { in_folder: true, ..network });
         };
         let raw: Vec<&RawValue> = serde_json::from_str(raw.get())
@@ -146,17 +104,6 @@ impl Network {
     /// Whether the plugin answers the calls of a runtime before CNI 1.1, too.
     pub(crate) fn is_supported_before_1_1(&self) -> bool {
         supported().contains(&self.versions.before_1_1)
-    }
-
-    /// The text of our own list: a copy of this one with our entry. A runtime
-    /// before CNI 1.1 that finds no `cniVersion` would call our entry without a
-    /// version, and every pod of the node would fail.
-    pub(crate) fn own_list(&self, entry: &Map<String, Value>) -> String {
-        let text = self.with_entry(entry);
-        match self.is_supported_before_1_1() {
-            true => text,
-            false => splice::with_version(&text, &self.versions.remedy.to_string()),
-        }
     }
 
     /// Whether the list is older than the first version with chained results.
@@ -228,104 +175,6 @@ pub(crate) fn folder_of(text: &str) -> Option<String> {
     (is_name && !fields.contains_key("plugins")).then_some(name)
 }
 
-/// Whether a text is JSON, whatever it says.
-pub(crate) fn is_json(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
-}
-
-impl Broken {
-    pub(crate) fn new(reason: impl Into<String>, runtimes: Runtimes) -> Self {
-        Self { reason: reason.into(), runtimes, is_json: true }
-    }
-
-    fn refused(reason: impl Into<String>) -> Self {
-        Self::new(reason, Runtimes::Refuse)
-    }
-
-    /// A text that is not JSON, or a file that cannot be read.
-    pub(crate) fn not_json(reason: impl Into<String>) -> Self {
-        Self { is_json: false, ..Self::refused(reason) }
-    }
-}
-
-impl fmt::Display for Runtimes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Runtimes::Refuse => {
-                "containerd has no network while this file is there, CRI-O skips it and takes the next one"
-            }
-            Runtimes::Take => "containerd and CRI-O use it as it is, without redirection",
-            Runtimes::Nameless => {
-                "containerd reads it and fails for each pod, CRI-O names the network after the file"
-            }
-            Runtimes::Depends => "what containerd and CRI-O make of it depends on their releases",
-        })
-    }
-}
-
-impl Version {
-    /// That of a list that names none.
-    const NONE: Self = Version([0, 1, 0]);
-
-    /// As libcni reads it: one to three numbers.
-    fn parse(text: &str) -> Option<Self> {
-        let mut version = [0; 3];
-        let mut parts = text.split('.');
-        for number in &mut version {
-            match parts.next() {
-                Some(part) if !part.starts_with('+') => *number = part.parse().ok()?,
-                Some(_) => return None,
-                None => break,
-            }
-        }
-        parts.next().is_none().then_some(Version(version))
-    }
-}
-
-/// The CNI versions that the plugin answers, oldest first.
-fn supported() -> [Version; 5] {
-    SpecVersion::ALL.map(Version::from)
-}
-
-impl From<SpecVersion> for Version {
-    fn from(version: SpecVersion) -> Self {
-        Version::parse(version.as_str()).unwrap_or_default()
-    }
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Version([major, minor, patch]) = self;
-        write!(f, "{major}.{minor}.{patch}")
-    }
-}
-
-/// The fields of a JSON object. Of two equal keys the last one counts.
-fn fields(text: &str) -> Result<Fields<'_>, Broken> {
-    if text.trim().is_empty() {
-        return Err(Broken::not_json("is empty"));
-    }
-    let fields = serde_json::from_str(text).map_err(|error| match is_json(text.as_bytes()) {
-        false => Broken::not_json(format!("is not JSON: {error}")),
-        true => Broken::refused("is not a JSON object"),
-    })?;
-    match splice::infinite_number(text) {
-        Some(number) => {
-            let number = sanitize::value(number);
-            Err(Broken::refused(format!("the number {number} is out of range")))
-        }
-        None => Ok(fields),
-    }
-}
-
-fn text_field(fields: &Fields<'_>, name: &str) -> Result<Option<String>, Broken> {
-    let Some(raw) = fields.get(name) else { return Ok(None) };
-    serde_json::from_str(raw.get()).map_err(|_| {
-        let value = sanitize::value(raw.get());
-        Broken::refused(format!("{name} is {value}, which is not a string"))
-    })
-}
-
 fn name(fields: &Fields<'_>) -> Result<String, Broken> {
     match text_field(fields, "name")? {
         None => Err(Broken::refused("has no network name")),
@@ -336,66 +185,6 @@ fn name(fields: &Fields<'_>) -> Result<String, Broken> {
         }
         Some(name) => Ok(name),
     }
-}
-
-/// Without any version it is 0.1.0. `null` is none of a list's versions.
-fn versions(fields: &Fields<'_>) -> Result<Versions, Broken> {
-    let listed: Vec<String> = match fields.get("cniVersions") {
-        None => Vec::new(),
-        Some(raw) => serde_json::from_str(raw.get())
-            .map_err(|_| Broken::new("its cniVersions are not a list", Runtimes::Depends))?,
-    };
-    if fields.get("cniVersion").is_some_and(|raw| raw.get() == "null") {
-        return Err(Broken::refused("cniVersion is null, which is not a string"));
-    }
-    let single = text_field(fields, "cniVersion")?;
-    let parse = |text: &str, field: &str, runtimes| match text {
-        "" => Ok(Version::NONE),
-        _ => Version::parse(text).ok_or_else(|| {
-            let text = sanitize::value(text);
-            Broken::new(format!("{field} {text} is not a version"), runtimes)
-        }),
-    };
-    let is_listed = fields.contains_key("cniVersions");
-    let depends = if is_listed { Runtimes::Depends } else { Runtimes::Take };
-    let before_1_1 = parse(single.as_deref().unwrap_or_default(), "cniVersion", depends)?;
-    let mut all = vec![before_1_1];
-    for text in &listed {
-        all.push(parse(text, "cniVersions", Runtimes::Depends)?);
-    }
-    let [.., before_newest, newest] = supported();
-    let known = all.iter().filter(|version| **version <= newest).max();
-    let is_remedy = |version: &&Version| supported().contains(version) && **version < newest;
-    Ok(Versions {
-        newest: known.copied().unwrap_or(before_1_1),
-        before_1_1,
-        remedy: all.iter().filter(is_remedy).max().copied().unwrap_or(before_newest),
-    })
-}
-
-/// Whether a flag is true. Since CNI 1.1 it may be a string.
-fn is_true(fields: &Fields<'_>, name: &str) -> bool {
-    let raw = fields.get(name).map(|raw| raw.get().to_ascii_lowercase());
-    raw.is_some_and(|raw| matches!(raw.as_str(), "true" | "\"true\""))
-}
-
-/// The flags of a list, whose types runtimes check.
-fn flags(fields: &Fields<'_>) -> Result<(), Broken> {
-    // The others are of CNI 1.1, and older runtimes ignore them.
-    for (name, is_old) in
-        [("disableCheck", true), ("disableGC", false), ("loadOnlyInlinedPlugins", false)]
-    {
-        let Some(raw) = fields.get(name) else { continue };
-        let runtimes = match raw.get().to_ascii_lowercase().as_str() {
-            "true" | "false" => continue,
-            "\"true\"" | "\"false\"" if !is_old => continue,
-            "\"true\"" | "\"false\"" => Runtimes::Depends,
-            _ if is_old => Runtimes::Refuse,
-            _ => Runtimes::Depends,
-        };
-        return Err(Broken::new(format!("{name} is neither true nor false"), runtimes));
-    }
-    Ok(())
 }
 
 /// What Go reads of a plugin before it is called: a wrong type is an error.
@@ -454,7 +243,7 @@ fn list_of_single(text: &str) -> Result<String, Broken> {
     let name = name.ok_or_else(|| Broken::new("has no network name", Runtimes::Nameless))?;
     let version = text_field(&fields, "cniVersion")?.filter(|text| !text.is_empty());
     let version = version.unwrap_or_else(|| "0.1.0".to_owned());
-    Ok(splice::list_of_single(&name, &version, text))
+    Ok(list_text::list_of_single(&name, &version, text))
 }
 
 #[cfg(test)]

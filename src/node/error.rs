@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::conflist::Runtimes;
+use super::broken::Runtimes;
 use super::name::FileName;
 
 /// Why the directory must be left as it is.

@@ -5,6 +5,8 @@
 //! |---|---|
 //! | `name` | pure: which files runtimes read, and in which order |
 //! | `conflist` | pure: a network configuration as runtimes read it |
+//! | `broken`, `go_json`, `list_version` | pure: its JSON as Go reads it, and what is wrong with it |
+//! | `list_text` | pure: the texts of lists that are made |
 //! | `splice` | pure: our entry into a configuration's text, and out again |
 //! | `snapshot` | pure: the directory's files, and which one is the primary |
 //! | `multus` | pure: what a Multus configuration names |
@@ -31,16 +33,20 @@ mod auditor;
 mod backoff;
 mod base64;
 mod binary;
+mod broken;
 pub(crate) mod cache;
 pub mod conflist;
 mod content;
 mod displace;
 mod error;
 mod files;
+mod go_json;
 pub(crate) mod host_root;
 mod http;
 pub(crate) mod install;
 mod kubelet_dir;
+mod list_text;
+mod list_version;
 mod metrics;
 mod multus;
 mod name;

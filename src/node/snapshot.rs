@@ -1,9 +1,11 @@
 //! What is in a configuration directory: its files, each parsed once, which of
 //! them hold our entry, and which one is the network that pods get. Pure.
 
-use super::conflist::{self, Broken, Kind, Network, Runtimes};
+use super::broken::{Broken, Runtimes};
+use super::conflist::{Kind, Network};
 use super::content::{Content, Mark, Seen};
 use super::error::Obstacle;
+use super::go_json;
 use super::name::{CONF_NAME, FileName, Role};
 
 /// A file as it was read.
@@ -187,7 +189,7 @@ impl ConfFile {
             Ok(Ok(text)) => parse(text),
             // Go replaces what is not UTF-8. Our entry could not be added to the
             // text without changing its other bytes.
-            Ok(Err(error)) if conflist::is_json(error.as_bytes()) => {
+            Ok(Err(error)) if go_json::is_json(error.as_bytes()) => {
                 let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
                 parse(text).and(Err(Broken::new("is not UTF-8", Runtimes::Take)))
             }

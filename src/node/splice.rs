@@ -5,13 +5,12 @@
 //! stay as they are. So no list is printed anew. Our entry is put behind the
 //! last plugin's text.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::conflist::Network;
+use super::list_text;
 use crate::config::PLUGIN_TYPE;
 
 impl Network {
@@ -30,6 +29,17 @@ impl Network {
         let ours = format!(",{whitespace}{}", print(entry, whitespace));
         text.insert_str(last.span.end, &ours);
         text
+    }
+
+    /// The text of our own list: a copy of this one with our entry. A runtime
+    /// before CNI 1.1 that finds no `cniVersion` would call our entry without a
+    /// version, and every pod of the node would fail.
+    pub(crate) fn own_list(&self, entry: &Map<String, Value>) -> String {
+        let text = self.with_entry(entry);
+        match self.is_supported_before_1_1() {
+            true => text,
+            false => list_text::with_version(&text, &self.versions.remedy.to_string()),
+        }
     }
 
     /// The text without any entry of ours; the exact inverse of
@@ -71,56 +81,6 @@ impl Network {
     }
 }
 
-/// The list that runtimes make of a single plugin.
-pub(super) fn list_of_single(name: &str, version: &str, plugin: &str) -> String {
-    let plugin = plugin.trim().replace('\n', "\n    ");
-    let (name, version) = (Value::from(name), Value::from(version));
-    format!(
-        "{{\n  \"cniVersion\": {version},\n  \"name\": {name},\n  \"plugins\": [\n    {plugin}\n  ]\n}}\n"
-    )
-}
-
-/// A list without plugins of its own, with these. `loadOnlyInlinedPlugins` keeps
-/// the runtime from adding those of the folder again.
-pub(super) fn with_plugins(text: &str, plugins: &[String]) -> String {
-    let end = text.trim_end().len().saturating_sub(1);
-    let head = text[..end].trim_end();
-    let comma = if head.ends_with('{') { "" } else { "," };
-    let plugins: Vec<String> =
-        plugins.iter().map(|plugin| plugin.trim().replace('\n', "\n    ")).collect();
-    let plugins = plugins.join(",\n    ");
-    format!(
-        "{head}{comma}\n  \"loadOnlyInlinedPlugins\": true,\n  \"plugins\": [\n    {plugins}\n  ]\n}}\n"
-    )
-}
-
-/// A JSON object's text with this `cniVersion`, in place of one that it has, or at
-/// its beginning.
-pub(super) fn with_version(text: &str, version: &str) -> String {
-    let version = Value::from(version);
-    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(text).unwrap_or_default();
-    let mut edited = text.to_owned();
-    if let Some(old) = fields.get("cniVersion").map(|raw| raw.get()) {
-        // A borrowed raw value is a slice of the text that it was read from.
-        let start = old.as_ptr() as usize - text.as_ptr() as usize;
-        edited.replace_range(start..start + old.len(), &version.to_string());
-    } else if let Some(begin) = text.find('{') {
-        let rest = &text[begin + 1..];
-        let whitespace = &rest[..rest.len() - rest.trim_start().len()];
-        edited.insert_str(begin + 1, &format!("{whitespace}\"cniVersion\": {version},"));
-    }
-    edited
-}
-
-/// The first number that no floating-point number can hold, for which Go
-/// refuses the whole text. The text is JSON.
-pub(super) fn infinite_number(text: &str) -> Option<&str> {
-    let is_part = |c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.' | 'e' | 'E');
-    outside_of_strings(text)
-        .flat_map(|piece| piece.split(move |c| !is_part(c)))
-        .find(|number| number.parse::<f64>().is_ok_and(f64::is_infinite))
-}
-
 /// The bytes of a JSON text without the whitespace between its tokens.
 fn tight(text: &str) -> impl Iterator<Item = u8> {
     let mut in_string = false;
@@ -137,27 +97,6 @@ fn tight(text: &str) -> impl Iterator<Item = u8> {
             _ => {}
         }
         true
-    })
-}
-
-/// The pieces of a JSON text between its strings.
-fn outside_of_strings(text: &str) -> impl Iterator<Item = &str> {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let Some((piece, string)) = rest.split_once('"') else {
-            return Some(std::mem::take(&mut rest));
-        };
-        let mut escaped = false;
-        let end = string.bytes().position(|byte| {
-            let ends = byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            ends
-        });
-        rest = end.map_or("", |end| &string[end + 1..]);
-        Some(piece)
     })
 }
 

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::pod::Uid;
+use crate::config::CAPABILITY;
+use crate::pod::{Annotations, Uid};
 
 fn variables(verb: &str) -> Vec<(&'static str, String)> {
     vec![
