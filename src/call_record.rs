@@ -106,8 +106,10 @@ pub(crate) fn pairs(message: &str) -> Option<Vec<(String, String)>> {
 
 /// A pair's value in JSON: some are numbers.
 pub(crate) fn json_value(key: &str, value: String) -> Value {
-    let number = matches!(key, "rules" | "us" | "code").then(|| value.parse::<i64>().ok());
-    number.flatten().map_or(Value::String(value), Value::from)
+    let unsigned = || value.parse::<u64>().map(Value::from).ok();
+    let signed = || value.parse::<i64>().map(Value::from).ok();
+    let number = matches!(key, "rules" | "us" | "code").then(|| unsigned().or_else(signed));
+    number.flatten().unwrap_or(Value::String(value))
 }
 
 /// The value at the start of `text`, and what follows it.
@@ -138,7 +140,7 @@ mod tests {
             annotations: Some("outbound-ports,outbound-ranges".to_owned()),
             rules: Some(17),
             digest: Some("0123456789ab".to_owned()),
-            us: Some(830),
+            us: Some(u64::MAX),
             code: Some(100),
             error: Some("a \"b\"\n\u{2028}\u{1f600} verb=DEL c".to_owned()),
         }

@@ -8,8 +8,6 @@
 mod enrol;
 mod reason;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use crate::config::lists::{are_all_ipv4, are_all_ports};
 use crate::config::{
     ConfigError, Ipv6Mode, Layout, Lists, LocalProxyMode, Mesh, PodExclusions, Proxy, Redirection,
@@ -228,24 +226,6 @@ fn pod_ip(ipv6: Ipv6Mode, addresses: &PodAddresses) -> Result<LocalProxy, Policy
     match wanted {
         Some(family) => Err(PolicyError::NoPodAddress(family)),
         None => Ok(LocalProxy::PodIp(addresses.clone())),
-    }
-}
-
-impl Policy {
-    /// The pod's IPv4 address, where the proxy reaches the application at it.
-    pub(crate) fn pod_ipv4(&self) -> Option<Ipv4Addr> {
-        match &self.local_proxy {
-            LocalProxy::Localhost => None,
-            LocalProxy::PodIp(addresses) => addresses.ipv4(),
-        }
-    }
-
-    /// The pod's IPv6 address, where the proxy reaches the application at it.
-    pub(crate) fn pod_ipv6(&self) -> Option<Ipv6Addr> {
-        match &self.local_proxy {
-            LocalProxy::Localhost => None,
-            LocalProxy::PodIp(addresses) => addresses.ipv6(),
-        }
     }
 }
 

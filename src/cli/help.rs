@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use super::options::{Operand, Opt};
+use super::options::{HELP, Operand, Opt};
 use super::verb::Verb;
 use super::wrap::{WIDTH, fold};
 
@@ -36,7 +36,7 @@ pub(super) fn verb(verb: &Verb, out: &mut impl Write) -> io::Result<()> {
     paragraphs(verb.about, out)?;
     let usage = format!("Usage: osm-cni {} {}", verb.name, verb.usage);
     writeln!(out, "\n{}", fold(usage.trim_end(), 0, 8))?;
-    let names = verb.options().map(name);
+    let names = verb.options().map(Opt::shown);
     let operand = verb.operand.iter().map(|operand| operand.placeholder.to_owned());
     let widest = names.chain(operand).map(|name| name.len()).filter(|width| *width <= 19).max();
     let column = 2 + widest.unwrap_or_default() + 2;
@@ -50,24 +50,17 @@ pub(super) fn verb(verb: &Verb, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "{}:", group.title)?;
         }
         for option in group.options {
-            row(&name(option), option.help, column, out)?;
+            row(&option.shown(), option.help, column, out)?;
         }
     }
     writeln!(out)?;
-    row(&name(&super::options::HELP), super::options::HELP.help, column, out)?;
+    row(&HELP.shown(), HELP.help, column, out)?;
     if !verb.notes.is_empty() {
         writeln!(out)?;
         paragraphs(verb.notes, out)?;
     }
     writeln!(out, "\nExample:")?;
     verb.example.lines().try_for_each(|line| writeln!(out, "  {line}"))
-}
-
-/// An option as the help shows it.
-fn name(option: &Opt) -> String {
-    let short = option.short.map(|short| format!("-{short}, ")).unwrap_or_default();
-    let value = if option.placeholder.is_empty() { "" } else { " " };
-    format!("{short}--{}{value}{}", option.name, option.placeholder)
 }
 
 /// A name, and its text from this column on.

@@ -5,7 +5,6 @@
 use std::io::{self, Write};
 
 use super::arguments::Given;
-use super::options::Opt;
 use super::verb::Verb;
 use super::{CliError, SECTIONS};
 
@@ -40,7 +39,7 @@ fn print_verb(verb: &Verb, out: &mut impl Write) -> io::Result<()> {
     if let Some(operand) = &verb.operand {
         item(operand.placeholder, operand.help, out)?;
     }
-    verb.options().try_for_each(|option| item(&name(option), option.help, out))?;
+    verb.options().try_for_each(|option| item(&option.shown(), option.help, out))?;
     if !verb.notes.is_empty() {
         writeln!(out, ".PP")?;
         paragraphs(verb.notes, out)?;
@@ -50,13 +49,8 @@ fn print_verb(verb: &Verb, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, ".fi")
 }
 
-fn name(option: &Opt) -> String {
-    let short = option.short.map(|short| format!("-{short}, ")).unwrap_or_default();
-    format!("{short}--{} {}", option.name, option.placeholder)
-}
-
 fn item(name: &str, help: &str, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, ".TP\n.B {}", escaped(name.trim_end()))?;
+    writeln!(out, ".TP\n.B {}", escaped(name))?;
     for (index, line) in help.lines().enumerate() {
         if index > 0 {
             writeln!(out, ".br")?;

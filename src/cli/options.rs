@@ -80,6 +80,12 @@ impl Opt {
         Opt { value: Value::Word(words::<T>), ..Opt::text(name, placeholder, help) }
     }
 
+    /// The option as help and manual page show it: `-o, --output FORMAT`.
+    pub(super) fn shown(&self) -> String {
+        let short = self.short.map(|short| format!("-{short}, ")).unwrap_or_default();
+        format!("{short}--{} {}", self.name, self.placeholder).trim_end().to_owned()
+    }
+
     /// The same option with another name for its value.
     pub(super) const fn placeholder(self, placeholder: &'static str) -> Self {
         Opt { placeholder, ..self }

@@ -8,27 +8,11 @@ use super::read::Object;
 use crate::near::nearest;
 use crate::sanitize;
 
-/// Our own fields.
-const FIELDS: [&str; 16] = [
-    "mesh",
-    "meshes",
-    "ruleset",
-    "traffic",
-    "sidecar",
-    "proxy",
-    "ipv6",
-    "meshNamespaces",
-    "excludedNamespaces",
-    "sidecarVolumes",
-    "kubeletDir",
-    "podExclusions",
-    "annotationPrefix",
-    "logLevel",
-    "logFile",
-    "logFormat",
-];
+/// Our own fields that hold for all meshes.
+const SHARED_FIELDS: [&str; 7] =
+    ["mesh", "meshes", "excludedNamespaces", "kubeletDir", "logLevel", "logFile", "logFormat"];
 
-/// Those that a mesh of several may have for itself.
+/// Our own fields that one mesh of several may have for itself.
 const MESH_FIELDS: [&str; 9] = [
     "ruleset",
     "traffic",
@@ -78,11 +62,14 @@ const WARNINGS_MAX: usize = 16;
 /// Unknown fields, a sentence each.
 pub(super) fn warnings(root: &Object<'_>, profiles: &[&Profile]) -> Vec<String> {
     let mut unknown = Vec::new();
+    let ours = || SHARED_FIELDS.into_iter().chain(MESH_FIELDS);
     let known = |name: &str| {
-        FIELDS.contains(&name) || CNI_FIELDS.contains(&name) || name.starts_with("cni.dev/")
+        ours().any(|ours| ours == name)
+            || CNI_FIELDS.contains(&name)
+            || name.starts_with("cni.dev/")
     };
     for name in root.names().filter(|name| !known(name)) {
-        unknown.push(sentence(&root.path_of(name), nearest(name, FIELDS)));
+        unknown.push(sentence(&root.path_of(name), nearest(name, ours())));
     }
     parts(root, &mut unknown);
     let meshes = root.field("meshes").object().unwrap_or_default();

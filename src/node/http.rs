@@ -1,17 +1,14 @@
 //! Serves `/metrics` and `/readyz`.
 //!
 //! I/O: listens on one TCP address, on a thread of its own. It keeps a bounded
-//! number of connections for a bounded time; a new one takes the place of the
-//! oldest, so that idle connections never keep a scraper out.
+//! number of connections for a bounded time, each on a thread; a new one takes the
+//! place of the oldest, so that idle connections never keep a scraper out.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::metrics::Metrics;
 use super::report::{Output, Reporter};
@@ -22,6 +19,9 @@ const LIMIT: Duration = Duration::from_secs(2);
 const LONGEST_REQUEST: usize = 8 << 10;
 /// So many connections are kept.
 const CONNECTIONS: usize = 32;
+
+/// Bytes of stack for the thread of a connection.
+const STACK: usize = 128 << 10;
 /// How often an address that cannot be listened on is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
@@ -30,19 +30,24 @@ const RETRY: Duration = Duration::from_secs(5);
 pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>, output: Output) {
     std::thread::spawn(move || {
         let listener = listen(address, &mut Reporter::new(output, "install"));
-        let mut connections = VecDeque::new();
-        loop {
-            serve(&listener, &mut connections, &metrics);
+        let mut open = VecDeque::new();
+        for stream in listener.incoming() {
+            match stream {
+                Ok(stream) => accept(stream, &mut open, &metrics),
+                // No descriptor is left: one of ours is given up for the next.
+                Err(_) => {
+                    close_oldest(&mut open);
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
         }
     });
 }
 
 fn listen(address: SocketAddr, reporter: &mut Reporter) -> TcpListener {
     loop {
-        let listener = TcpListener::bind(address).and_then(|listener| {
-            listener.set_nonblocking(true)?;
-            Ok((listener.local_addr()?, listener))
-        });
+        let listener = TcpListener::bind(address);
+        let listener = listener.and_then(|listener| Ok((listener.local_addr()?, listener)));
         match listener {
             Ok((address, listener)) => {
                 reporter.info(&format!("metrics at http://{address}/metrics"));
@@ -55,86 +60,42 @@ fn listen(address: SocketAddr, reporter: &mut Reporter) -> TcpListener {
     }
 }
 
-/// One round: waits for something to do, and does it.
-fn serve(listener: &TcpListener, connections: &mut VecDeque<Connection>, metrics: &Metrics) {
-    let first_end = connections.front().map(|oldest| oldest.end);
-    let timeout = first_end.map_or(PollTimeout::NONE, |end| {
-        let left = end.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-        PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+/// Answers one connection, on a thread of its own.
+fn accept(stream: TcpStream, open: &mut VecDeque<TcpStream>, metrics: &Arc<Metrics>) {
+    if open.len() >= CONNECTIONS {
+        close_oldest(open);
+    }
+    open.extend(stream.try_clone());
+    let metrics = Arc::clone(metrics);
+    // Without a thread the connection ends.
+    let _ = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+        let _ = serve(&stream, &metrics);
+        let _ = stream.shutdown(Shutdown::Both);
     });
-    let mut fds = vec![PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
-    fds.extend(connections.iter().map(|it| PollFd::new(it.stream.as_fd(), it.wants())));
-    let _ = poll(&mut fds, timeout);
-    let now = Instant::now();
-    connections.retain_mut(|it| it.go_on(metrics) && it.end > now);
-    loop {
-        match listener.accept() {
-            Ok((stream, _)) if stream.set_nonblocking(true).is_ok() => {
-                if connections.len() >= CONNECTIONS {
-                    connections.pop_front();
-                }
-                let mut new = Connection::new(stream, now + LIMIT);
-                if new.go_on(metrics) {
-                    connections.push_back(new);
-                }
-            }
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => {
-                // No descriptor is left: one of ours is given up for the next.
-                connections.pop_front();
-                std::thread::sleep(Duration::from_millis(50));
-                return;
-            }
-        }
+}
+
+/// Ends the oldest connection, and with it the thread that serves it.
+fn close_oldest(open: &mut VecDeque<TcpStream>) {
+    if let Some(oldest) = open.pop_front() {
+        let _ = oldest.shutdown(Shutdown::Both);
     }
 }
 
-struct Connection {
-    stream: TcpStream,
-    end: Instant,
-    request: Vec<u8>,
-    /// What is left to write, once the request is complete.
-    answer: Option<Vec<u8>>,
-}
-
-impl Connection {
-    fn new(stream: TcpStream, end: Instant) -> Self {
-        Connection { stream, end, request: Vec::new(), answer: None }
-    }
-
-    fn wants(&self) -> PollFlags {
-        if self.answer.is_some() { PollFlags::POLLOUT } else { PollFlags::POLLIN }
-    }
-
-    /// Reads and writes what can be without waiting. Returns whether there is
-    /// more to do.
-    fn go_on(&mut self, metrics: &Metrics) -> bool {
-        match self.try_go_on(metrics) {
-            Ok(is_done) => !is_done,
-            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+fn serve(mut stream: &TcpStream, metrics: &Metrics) -> io::Result<()> {
+    let end = Instant::now() + LIMIT;
+    let left = || Some(end.saturating_duration_since(Instant::now())).filter(|it| !it.is_zero());
+    let mut request = Vec::new();
+    let mut buffer = [0; 1024];
+    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
+        stream.set_read_timeout(Some(left().ok_or(ErrorKind::TimedOut)?))?;
+        let count = stream.read(&mut buffer)?;
+        if count == 0 || request.len() > LONGEST_REQUEST {
+            return Ok(());
         }
+        request.extend_from_slice(&buffer[..count]);
     }
-
-    fn try_go_on(&mut self, metrics: &Metrics) -> io::Result<bool> {
-        let mut buffer = [0; 1024];
-        while self.answer.is_none() {
-            let count = self.stream.read(&mut buffer)?;
-            self.request.extend_from_slice(&buffer[..count]);
-            if self.request.windows(4).any(|end| end == b"\r\n\r\n") {
-                self.answer = Some(answer(&self.request, metrics).into_bytes());
-            } else if count == 0 || self.request.len() > LONGEST_REQUEST {
-                return Ok(true);
-            }
-        }
-        let Some(answer) = &mut self.answer else { return Ok(false) };
-        while !answer.is_empty() {
-            let count = self.stream.write(answer)?;
-            answer.drain(..count);
-        }
-        Ok(true)
-    }
+    stream.set_write_timeout(Some(LIMIT))?;
+    stream.write_all(answer(&request, metrics).as_bytes())
 }
 
 fn answer(request: &[u8], metrics: &Metrics) -> String {

@@ -42,7 +42,7 @@ impl Temporary {
         fill: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<Self, NodeError> {
         let fail = |error| NodeError::io("write", path, error);
-        let (mut file, mut temporary) = Self::create(path).map_err(fail)?;
+        let (mut file, _lock, mut temporary) = Self::create(path).map_err(fail)?;
         fill(&mut file).map_err(fail)?;
         // Not by the mode at creation, which the umask cuts.
         file.set_permissions(Permissions::from_mode(mode)).map_err(fail)?;
@@ -53,7 +53,7 @@ impl Temporary {
 
     /// A name that no other process uses: process ids are the same in every
     /// container.
-    fn create(path: &Path) -> io::Result<(Flockable, Self)> {
+    fn create(path: &Path) -> io::Result<(File, Option<Flock<File>>, Self)> {
         for _ in 0..ATTEMPTS {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let random = RandomState::new().hash_one(std::process::id());
@@ -68,14 +68,13 @@ impl Temporary {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 file => file?,
             };
-            let file = match Flock::lock(file, FlockArg::LockSharedNonblock) {
-                Ok(lock) => Flockable::Locked(lock),
+            let lock = match Flock::lock(file.try_clone()?, FlockArg::LockSharedNonblock) {
                 // Another process takes it for a leftover and removes it.
                 Err((_, Errno::EWOULDBLOCK)) => continue,
-                // A file system without locks.
-                Err((file, _)) => Flockable::Plain(file),
+                // Without one where the file system has no locks.
+                lock => lock.ok(),
             };
-            return Ok((file, Self { path, is_placed: false, _lock: None }));
+            return Ok((file, lock, Self { path, is_placed: false, _lock: None }));
         }
         Err(io::Error::other("no free temporary name"))
     }
@@ -118,32 +117,6 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.is_placed {
             let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// A file with a lock, where the file system has locks.
-enum Flockable {
-    Locked(Flock<File>),
-    Plain(File),
-}
-
-impl std::ops::Deref for Flockable {
-    type Target = File;
-
-    fn deref(&self) -> &File {
-        match self {
-            Flockable::Locked(lock) => lock,
-            Flockable::Plain(file) => file,
-        }
-    }
-}
-
-impl std::ops::DerefMut for Flockable {
-    fn deref_mut(&mut self) -> &mut File {
-        match self {
-            Flockable::Locked(lock) => lock,
-            Flockable::Plain(file) => file,
         }
     }
 }

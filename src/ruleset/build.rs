@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config::Ipv6Mode;
 use crate::config::profile::RuleOrder;
-use crate::policy::Policy;
+use crate::policy::{LocalProxy, Policy};
 
 /// nat chains: where iptables' nat table hooks in (`NF_IP_PRI_NAT_DST`).
 const PRIORITY_NAT: i32 = -100;
@@ -67,9 +67,10 @@ impl Builder<'_> {
     /// `OUTPUT`: what the pod sends goes to the outbound chain.
     fn output(&self) -> Chain {
         let mut rules: Vec<Rule> = probe(self).into_iter().collect();
-        let pod_ip = match self.family {
-            Family::Ip => self.policy.pod_ipv4().map(IpAddr::V4),
-            Family::Ip6 => self.policy.pod_ipv6().map(IpAddr::V6),
+        let pod_ip = match (&self.policy.local_proxy, self.family) {
+            (LocalProxy::Localhost, _) => None,
+            (LocalProxy::PodIp(addresses), Family::Ip) => addresses.ipv4().map(IpAddr::V4),
+            (LocalProxy::PodIp(addresses), Family::Ip6) => addresses.ipv6().map(IpAddr::V6),
         };
         if let (Action::Redirect, Some(address)) = (self.action, pod_ip) {
             // meta l4proto tcp oifname "lo" ip daddr 127.0.0.1 meta skuid 1500

@@ -7,7 +7,6 @@ use super::*;
 use crate::config::Lists;
 use crate::config::profile::{ChainNames, FSM_LAYOUT, LAYOUTS, Layout, OSM_V0, OSM_V1};
 use crate::pod::PodAddresses;
-use crate::policy::LocalProxy;
 use crate::ruleset::eval::{Direction, End, Packet, eval};
 use crate::ruleset::sample::{policy, policy_with_lists, ranges, ruleset};
 use crate::ruleset::{InterfacePattern, PROBE, PROBE_COMMENT, text};
