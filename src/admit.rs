@@ -11,19 +11,19 @@ use crate::pod::PodFacts;
 use crate::policy::{self, Enrolment, PolicyError, Reason};
 use crate::ruleset::{self, Owner, Ruleset};
 
-/// What is done with a pod, and what the operator should know about it.
+/// The decision about a pod, and warnings for the operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admission {
-    /// What is done.
+    /// The decision.
     pub decision: Decision,
     /// What the operator should know, one sentence each.
     pub(crate) warnings: Vec<String>,
 }
 
-/// What is done with a pod.
+/// The decision about a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing.
+    /// It is left alone.
     Leave(Reason),
     /// It gets these rules.
     Redirect(Box<Redirect>),

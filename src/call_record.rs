@@ -69,7 +69,7 @@ impl CallRecord {
             let value = json_value(&key, text);
             (key, value)
         });
-        // A newer version may say more.
+        // A newer version may have more fields, which are ignored.
         let call: Self = serde_json::from_value(Value::Object(fields.collect())).ok()?;
         (!call.verb.is_empty()).then_some(call)
     }

@@ -1,7 +1,7 @@
 //! The log: one record per call, and warnings beside it.
 //!
-//! I/O: makes, rotates and appends to the log file, and writes to stderr.
-//! Nothing in here is ever a reason for a failed call.
+//! I/O: creates, rotates and appends to the log file, and writes to stderr. An error of
+//! the log never fails a call.
 
 mod file;
 mod lines;
@@ -20,7 +20,7 @@ use crate::sanitize;
 pub use file::ROTATE_AT;
 use lines::Lines;
 
-/// The log's target for the record of a call, which no level holds back.
+/// The log's target for the record of a call, which is written at every level.
 const CALL: &str = "call";
 
 /// The log's target for everything else that is ours, not the libraries'.

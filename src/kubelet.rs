@@ -1,6 +1,6 @@
-//! The kubelet's directory of a pod: which volumes it has mounted. The kubelet
-//! mounts them before it calls the runtime for the pod's network, so at ADD
-//! they show whether a sidecar was injected, without a question to the API.
+//! The volumes that the kubelet has mounted for a pod. It mounts them before it calls
+//! the runtime for the pod's network, so at ADD they show whether a sidecar was
+//! injected, without a request to the API server.
 //!
 //! I/O: reads directories. Below the kubelet's own directory no link is
 //! followed, since a pod's uid is untrusted and so is what its volumes hold.

@@ -1,5 +1,5 @@
-//! Which network interfaces are up where the calling thread is: a pod with one that
-//! is not being removed lives on.
+//! The network interfaces that are up in the calling thread's network namespace. A pod
+//! that keeps one of them is not being removed.
 //!
 //! I/O: one netlink socket (`NETLINK_ROUTE`), opened for the answer and closed.
 

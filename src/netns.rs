@@ -1,7 +1,9 @@
-//! I/O: network namespaces, the only module that calls setns. It opens the path
-//! that the runtime names and refuses what must not be touched. A CNI call's
-//! only thread enters and stays inside; all other callers run a closure inside, on
-//! a thread of its own. No thread leaves a namespace that it has entered.
+//! Network namespaces. Opens the path that the runtime names, and refuses the node's
+//! own namespace. The only thread of a CNI call enters and stays inside; all other
+//! callers run a closure on a new thread. No thread leaves a namespace that it has
+//! entered.
+//!
+//! I/O: the only module that calls setns.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,5 +1,5 @@
-//! What ADD, CHECK, DEL and STATUS do, in order, out of the other modules'
-//! parts.
+//! The steps of ADD, CHECK, DEL and STATUS, in order. The other modules carry them
+//! out.
 //!
 //! I/O: none of its own; on the way of a call it is the only caller of the
 //! modules that do I/O (`kubelet`, `netns`, `links`, `capabilities`, nft's
@@ -42,7 +42,7 @@ pub enum PluginError {
 pub(crate) struct Report {
     /// What was decided about the pod.
     pub(crate) decision: Option<Decision>,
-    /// What was done otherwise than usual, in words.
+    /// A remark about anything unusual.
     pub(crate) note: Option<String>,
     /// How many rules were set or compared.
     pub(crate) rules: Option<usize>,
@@ -134,8 +134,8 @@ pub(crate) fn check(attachment: &Attachment) -> Result<Report, PluginError> {
     Ok(report)
 }
 
-/// Removes the rules of an attachment, where they are still there and are
-/// this attachment's. It cannot fail: a runtime could not remove the pod.
+/// Removes the rules of an attachment, if they are still there and belong to it. It
+/// never fails, since the runtime could then not remove the pod.
 pub(crate) fn del(removal: &Removal) -> Report {
     let mut report = Report { warnings: removal.warnings.clone(), ..Report::default() };
     let (Some(container), Some(interface), Some(netns)) =
@@ -178,9 +178,9 @@ fn remove(owner: &Owner, interface: &str, netns: &Path) -> Result<String, Plugin
     Ok(format!("{} tables removed", ours.len()))
 }
 
-/// Whether nf_tables answers: it tells its generation, and nothing is tried
-/// out. If it does not, that is a warning: an error would make the node NotReady
-/// for pods outside the mesh too, which need no nf_tables.
+/// Reads the generation of nf_tables, and changes nothing. If that fails, it is only a
+/// warning: an error would make the node NotReady for pods outside the mesh too, and
+/// these need no nf_tables.
 pub(crate) fn status() -> Report {
     let mut report = Report::default();
     let generation = open_socket().and_then(|mut kernel| kernel.generation());
@@ -206,8 +206,8 @@ impl Report {
     }
 }
 
-/// A socket to nf_tables in the pod's network namespace, which this thread does
-/// not leave any more.
+/// A socket to nf_tables in the pod's network namespace. This thread never leaves the
+/// namespace.
 fn enter(netns: &Path) -> Result<NftSocket, PluginError> {
     Netns::open(netns)?.enter()?;
     Ok(open_socket()?)

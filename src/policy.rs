@@ -1,7 +1,6 @@
-//! Which pods are redirected, and how: `(settings, pod) -> Decision`. Exactly
-//! those that have a sidecar are: redirection without one refuses every
-//! connection, and a sidecar without redirection is a silent way around the
-//! mesh.
+//! Which pods are redirected, and how: `(settings, pod) -> Decision`. Exactly the
+//! pods with a sidecar are redirected: without a sidecar every redirected connection
+//! is refused, and a sidecar without redirection is bypassed silently.
 //!
 //! Pure: what the node's disk knows of a pod comes in as a function.
 
@@ -48,7 +47,7 @@ pub(crate) enum LocalProxy {
 /// What is done with a pod, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Nothing.
+    /// It is left alone.
     Leave(Reason),
     /// It is redirected.
     Redirect {

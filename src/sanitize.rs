@@ -1,8 +1,7 @@
-//! Text of others, made safe to print: annotations, file contents, names and
-//! error messages of the kernel or of other programs may hold line ends,
-//! terminal commands and invisible characters, and may be of any length.
-//! Everything that leaves the program passes one of these functions, one for
-//! each output format.
+//! Makes untrusted text safe to print. Annotations, file contents, names and error
+//! messages of the kernel or of other programs may contain line breaks, terminal
+//! commands and invisible characters, and may have any length. All output passes one of
+//! these functions; there is one for each format.
 //!
 //! Pure.
 

@@ -1,5 +1,5 @@
-//! The conditions of rules in words: sets written out, and the blocks of a port
-//! range beside the range that was asked for.
+//! The conditions of rules in words. The elements of sets are written out, and a block
+//! of a port range is shown with the whole range.
 //!
 //! Pure.
 
@@ -136,7 +136,7 @@ fn split(mut blocks: Vec<(Ports, usize)>) -> Vec<Ports> {
     joined.into_iter().filter(|(_, _, several)| *several).map(|(ports, ..)| ports).collect()
 }
 
-/// A block of ports; the range that was asked for comes first.
+/// A block of ports; if it is part of a range, the whole range comes first.
 fn range(block: Ports, split: &[Ports]) -> String {
     let plain = |(first, last): Ports| match first == last {
         true => first.to_string(),

@@ -1,5 +1,5 @@
-//! One connection, as `explain`'s options describe it; what they leave open is
-//! what an application would do.
+//! One connection, as the options of `explain` describe it. Options that are missing
+//! have the values of an ordinary application's connection.
 //!
 //! Pure.
 
@@ -52,11 +52,11 @@ pub(super) struct Connection {
     pub(super) direction: Direction,
     /// Where it is sent to.
     pub(super) destination: SocketAddr,
-    /// Whose it is; none if it arrives.
+    /// The uid of the process that makes it; none if it is inbound.
     pub(super) uid: Option<u32>,
     /// The interface that it passes.
     pub(super) interface: String,
-    /// The names of the options that were not given, so that the usual was taken.
+    /// The names of the options that were not given and have their defaults.
     defaults: Vec<&'static str>,
 }
 
@@ -151,7 +151,7 @@ impl Connection {
         all.collect::<Vec<_>>().join(" and ")
     }
 
-    /// It in words.
+    /// The connection in words.
     pub(super) fn words(&self) -> String {
         let Connection { destination, interface, .. } = self;
         match self.uid {

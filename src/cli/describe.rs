@@ -24,7 +24,7 @@ pub(super) fn foreign(expressions: &[String]) -> String {
     format!("not osm-cni's: {}", expressions.join(" "))
 }
 
-/// Whose traffic a hook sees.
+/// The traffic that passes a hook.
 pub(super) fn hook_point(point: HookPoint) -> &'static str {
     match point {
         HookPoint::Prerouting => "connections to the pod",

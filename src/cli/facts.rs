@@ -1,5 +1,5 @@
-//! What the node knows of a pod besides its rules: the decision by the
-//! configuration of its ADD, and whether the node's settings are others today.
+//! What the node knows of a pod besides its rules: the decision with the configuration
+//! of its ADD, and whether the node's settings have changed since.
 //!
 //! Reads the kubelet's directory and today's configuration.
 
@@ -93,7 +93,7 @@ fn decide(settings: &Settings, cached: &Cached, root: &HostRoot) -> Outcome {
 }
 
 impl SettingsState {
-    /// Whether they are others today; none if either is not known.
+    /// Whether they have changed since; none if either is not known.
     pub(super) fn changed(&self) -> Option<bool> {
         match self {
             SettingsState::Entry { digest, now: Some(now) } => Some(now.digest != *digest),

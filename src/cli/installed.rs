@@ -206,7 +206,7 @@ fn recognise(root: &HostRoot, path: &Path, installed: &Installed) -> Option<Cach
     cache::attachments(root, Path::new(cache::RESULTS), is_meant).ok()?.into_iter().next()
 }
 
-/// Why a namespace cannot be looked at, and what would help.
+/// Why a namespace cannot be entered, and what would help.
 fn unusable(error: &NetnsError) -> CliError {
     let message = ErrorChain(error).to_string();
     let hint = match error {

@@ -1,5 +1,4 @@
-//! Colours, where a person is looking: on a terminal, and not with `NO_COLOR`
-//! in the environment.
+//! Colours, if standard output is a terminal and `NO_COLOR` is not set.
 
 use std::io::IsTerminal as _;
 
@@ -8,34 +7,34 @@ use std::io::IsTerminal as _;
 pub(super) struct Paint(bool);
 
 impl Paint {
-    /// As standard output and the environment want it.
+    /// By standard output and the environment.
     pub(super) fn of_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
         Paint(!refused && !dumb && std::io::stdout().is_terminal())
     }
 
-    /// As it is.
+    /// Without a colour.
     pub(super) fn plain(self, text: &str) -> String {
         text.to_owned()
     }
 
-    /// What one looks for.
+    /// For headings and results.
     pub(super) fn strong(self, text: &str) -> String {
         self.wrap("1", text)
     }
 
-    /// What is there for completeness.
+    /// For details.
     pub(super) fn faint(self, text: &str) -> String {
         self.wrap("2", text)
     }
 
-    /// What is in order.
+    /// For what is in order.
     pub(super) fn good(self, text: &str) -> String {
         self.wrap("32", text)
     }
 
-    /// What one should know.
+    /// For warnings.
     pub(super) fn warn(self, text: &str) -> String {
         self.wrap("33", text)
     }

@@ -1,6 +1,6 @@
-//! `osm-cni validate`: in a pod, without any privilege, proves that outbound
-//! traffic is captured: it listens where the proxy will, connects to a target
-//! that the rules redirect, and looks whether its own connection arrives.
+//! `osm-cni validate`: proves, in a pod and without any privilege, that outbound
+//! traffic is captured. It listens on the proxy's port, connects to a target that the
+//! rules redirect, and checks that its own connection arrives.
 //!
 //! Opens sockets in the pod it runs in.
 

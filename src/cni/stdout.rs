@@ -1,6 +1,6 @@
-//! Standard output without a buffer. That of `std` keeps what could not be
-//! written, to try it again later. A call has no later: whether its answer was
-//! written decides its exit status.
+//! Standard output without a buffer. `std`'s buffer keeps bytes that could not be
+//! written and tries them again later. A call must know at once whether its answer was
+//! written, since its exit status depends on it.
 //!
 //! I/O: writes to descriptor 1.
 

@@ -13,7 +13,7 @@ use crate::sanitize;
 
 /// What a MeshConfig says about redirection.
 pub(super) struct MeshConfig {
-    /// Whose it is.
+    /// The mesh that it belongs to.
     pub(super) profile: &'static Profile,
     /// The ruleset of its version; none if it has no version.
     layout: Option<&'static Layout>,

@@ -1,9 +1,8 @@
 //! Settings: raw JSON becomes checked types, and each field is read once.
 //!
-//! A wrong field fails only the pods that need it: [`Settings`] keeps the error
-//! of the fields that select pods beside the namespaces that are left alone
-//! whatever else is wrong, and each [`Mesh`] that of the fields that make its
-//! rules.
+//! A wrong field fails only the pods that need it. [`Settings`] holds the error of
+//! the fields that select pods; the excluded namespaces are known in any case. Each
+//! [`Mesh`] holds the error of the fields that make its rules.
 //!
 //! Pure.
 
@@ -152,7 +151,7 @@ pub(crate) enum PodExclusions {
     Ignore,
 }
 
-/// Where and how much is logged. Where a field is wrong, its default holds.
+/// Where and how much is logged. A field that is wrong has its default.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LogSettings {
     /// `logLevel`

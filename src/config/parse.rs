@@ -54,11 +54,11 @@ pub(super) fn settings(
     let meshes = root.field("mesh").some_of(&words);
     let mut meshes = meshes.map(|meshes| meshes.unwrap_or_else(|| vec![profiles[0]]));
     if let Ok(meshes) = &mut meshes {
-        // Whoever names a mesh twice means it once.
+        // A mesh that is named twice counts once.
         let mut names = BTreeSet::new();
         meshes.retain(|profile| names.insert(profile.name));
     }
-    // Where the mesh is not known, no control plane may be stopped.
+    // If the mesh is not known, the control planes of all meshes are left alone.
     let control_planes = meshes.as_deref().unwrap_or(profiles);
     let excluded = root.field("excludedNamespaces").list(Scalar::text);
     let default_excluded = || {

@@ -129,7 +129,7 @@ pub(crate) static FSM_LAYOUT: Layout = Layout {
     inbound_bypass_ports: &[15010, 15901, 15902, 15903, 15904],
 };
 
-/// What `ruleset` may be; the first of a profile's choice is its default.
+/// The values of `ruleset`.
 pub static LAYOUTS: [&Layout; 3] = [&OSM_V0, &OSM_V1, &FSM_LAYOUT];
 
 /// Envoy as OSM and FSM start it.

@@ -75,8 +75,8 @@ impl Default for Entry {
 }
 
 impl Entry {
-    /// Reads any of the three forms. The fields of the settings may be wrong:
-    /// see [`Settings::check`].
+    /// Reads any of the three forms. The settings may have wrong fields, which
+    /// [`Settings::check`] finds.
     ///
     /// # Errors
     /// No JSON, no object, a conflist without our entry, or another object of
@@ -181,7 +181,7 @@ fn parse(text: &str) -> Result<(Map<String, Value>, Option<MeshConfig>), SourceE
     })?;
     let fields: BTreeMap<String, &RawValue> = serde_json::from_str(raw.get())
         .map_err(|_| SourceError::NoObject(sanitize::value(raw.get())))?;
-    // Not as values: those of others' plugins may be too large for any.
+    // Not as `Value`s: other plugins may have numbers or depths that do not fit in one.
     if let Some(plugins) = fields.get("plugins") {
         return Ok((our_plugin(plugins).ok_or(SourceError::NoEntry)?, None));
     }

@@ -55,8 +55,8 @@ pub(super) const TRAFFIC: [&str; 6] = [
 /// The same of `sidecar`.
 pub(super) const SIDECAR: [&str; 1] = ["localProxyMode"];
 
-/// So many unknown fields are named, the others only counted: a file that is
-/// no configuration of ours at all does not flood the log.
+/// How many unknown fields are named; the others are only counted, so that a file
+/// that is no configuration of ours does not flood the log.
 const WARNINGS_MAX: usize = 16;
 
 /// Unknown fields, a sentence each.

@@ -114,9 +114,9 @@ fn compare(
 /// Whether the base chains lead to wherever the expected ones do, by whatever
 /// chains and names.
 ///
-/// What no release made is a difference, since it may change every way: a flag
-/// such as `dormant`, or a rule whose verdict this program does not know, such
-/// as `goto`.
+/// Anything that no release made is a difference, since it may change the path of
+/// every packet: a flag such as `dormant`, or a rule whose verdict this program does
+/// not know, such as `goto`.
 fn outline(expected: &Table, found: &InstalledTable) -> Result<(), DifferenceKind> {
     if let Some(object) = found.foreign.first() {
         return Err(DifferenceKind::ObjectForeign(object.clone()));

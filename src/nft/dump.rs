@@ -26,8 +26,8 @@ use crate::ruleset::{Family, Ruleset, TABLE, Table};
 /// How often a dump is tried because the ruleset was changed meanwhile.
 const TRIES: u32 = 20;
 
-/// So many objects more than expected are read, so that the usual difference is
-/// named exactly.
+/// How many objects beyond the expected number are read, so that a usual difference
+/// is named exactly.
 const SURPLUS: usize = 256;
 
 /// Of a table that is read without anything expected, no more chains or sets are
@@ -44,7 +44,7 @@ const OBJECT_BYTES: usize = 1024;
 /// Where iptables-nft keeps its rules for address translation.
 const IPTABLES_NAT: &str = "nat";
 
-/// What stands for the objects that were not read.
+/// The placeholder for objects that were not read.
 const NOT_READ: &str = "remainder (not read: there are more objects than osm-cni ever sets)";
 
 const DOING: &str = "read the rules";
@@ -239,9 +239,9 @@ struct Dump {
     generation: Option<u16>,
     /// Whether the answers are about several generations.
     is_mixed: bool,
-    /// Of all answers.
+    /// How many bytes all answers have so far.
     bytes: usize,
-    /// So many may be read.
+    /// How many bytes may be read.
     most: usize,
     /// Whether reading ended before the kernel's answer did.
     is_full: bool,

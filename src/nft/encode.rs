@@ -72,7 +72,7 @@ pub fn delete(families: &[Family]) -> Batch<'static> {
 }
 
 impl Batch<'_> {
-    /// What goes to the kernel, in one piece.
+    /// The bytes for the kernel.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

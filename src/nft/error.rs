@@ -1,5 +1,4 @@
-//! What can go wrong between us and nf_tables, with the kernel's own text where
-//! it has any.
+//! The errors of nf_tables, with the kernel's own text where it has one.
 //!
 //! Pure.
 
@@ -92,7 +91,7 @@ pub struct Refusal {
     /// The attribute at fault, where the kernel points at one
     /// (`NLMSGERR_ATTR_OFFS`).
     pub attribute: Option<String>,
-    /// What this kernel probably lacks.
+    /// The module or capability that is probably missing.
     pub(crate) hint: Option<String>,
 }
 

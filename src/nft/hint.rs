@@ -1,5 +1,5 @@
-//! What a refusal of the kernel means: the attribute or expression at fault, and
-//! the module that is probably missing.
+//! Explains a refusal of the kernel: the attribute or expression at fault, and the
+//! module that is probably missing.
 //!
 //! Pure.
 
@@ -15,7 +15,7 @@ use super::encode::Subject;
 use super::netlink::{Attributes, Messages, NF_HEADER, align};
 use crate::ruleset::{Chain, ChainKind, Family, Hook, Match, Rule, Verdict};
 
-/// What the kernel points at in a message that it refused.
+/// The part of a refused message that the kernel names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RefusedAt {
     /// An attribute of the message, by its name in the kernel's headers.
@@ -38,10 +38,9 @@ impl fmt::Display for RefusedAt {
     }
 }
 
-/// What a kernel that answers so probably lacks. Where the kernel knows a
-/// module but does not have it, it says ENOENT or EOPNOTSUPP. The name of the
-/// refused expression says which module; a kernel that does not point at it
-/// leaves the rule to guess from.
+/// The module or option that this kernel probably lacks. A kernel without a module
+/// answers ENOENT or EOPNOTSUPP. The name of the refused expression tells which module
+/// it is; if the kernel names no expression, it is guessed from the rule.
 pub(super) fn hint(
     subject: Option<Subject<'_>>,
     expression: Option<&str>,
@@ -85,9 +84,9 @@ fn likely_expression(rule: &Rule) -> Option<&'static str> {
     }
 }
 
-/// What it means that the kernel does not know this expression. Those that are
-/// part of nf_tables itself (meta, cmp, payload, bitwise, lookup, immediate) are
-/// always known; they are refused for something else.
+/// The hint for a kernel that does not know this expression. The expressions of
+/// nf_tables itself (meta, cmp, payload, bitwise, lookup, immediate) are always known;
+/// if one of them is refused, it has another reason.
 fn lacking(expression: &str, family: Family, version: &str) -> Option<String> {
     Some(match expression {
         "redir" => format!(
@@ -115,7 +114,7 @@ fn lacking(expression: &str, family: Family, version: &str) -> Option<String> {
     })
 }
 
-/// What stands at this offset of a message.
+/// The attribute or expression at this offset of a message.
 pub(super) fn refused_at(message: &[u8], offset: usize) -> Option<RefusedAt> {
     let kind = Messages(message).next()?.nft_kind()?;
     let mut at = NF_HEADER;

@@ -21,13 +21,13 @@ pub struct InstalledTable {
     pub(crate) family: Family,
     /// Its comment.
     pub(crate) comment: Option<String>,
-    /// Whose it is, if its comment is ours.
+    /// The attachment that it belongs to, if its comment is ours.
     pub(crate) owner: Option<Owner>,
     /// Its sets, in the order they were made, elements sorted.
     pub sets: Vec<Set>,
     /// Its chains, in the order they were made.
     pub chains: Vec<InstalledChain>,
-    /// What is in the table and is of no kind that we make, in words.
+    /// Objects in the table of kinds that we never make, in words.
     pub foreign: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ pub(crate) enum Place {
 /// A rule of such a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstalledRule {
-    /// What it says.
+    /// The decoded rule.
     pub(crate) reading: Reading,
     /// Packets that it matched.
     pub packets: u64,
@@ -66,12 +66,12 @@ pub struct InstalledRule {
     pub handle: u64,
 }
 
-/// What a rule says.
+/// The decoded rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reading {
     /// A rule that we could have made.
     Known(Rule),
-    /// Another's.
+    /// A rule that we could not have made.
     Foreign {
         /// The names of its expressions.
         expressions: Vec<String>,

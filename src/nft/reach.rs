@@ -1,6 +1,6 @@
-//! Which verdicts new TCP connections can reach from a base chain. Rules with
-//! other conditions than TCP count as "perhaps": they may lead somewhere, and
-//! they stop nothing.
+//! Which verdicts new TCP connections can reach from a base chain. A rule with other
+//! conditions than TCP may match or not: its verdict is reached, and so are the rules
+//! after it.
 //!
 //! Pure.
 
@@ -47,8 +47,8 @@ pub(crate) fn reached(table: &InstalledTable, point: HookPoint) -> Vec<&Verdict>
     found
 }
 
-/// None for the probe rule, which leads only one destination to the proxy, and for
-/// a rule without a verdict that we have.
+/// None for the probe rule, since it redirects only one destination, and for a rule
+/// with a verdict that we do not have.
 fn step(rule: &InstalledRule) -> Option<Step<'_>> {
     match &rule.reading {
         Reading::Known(Rule { comment, .. }) if comment.as_deref() == Some(PROBE_COMMENT) => None,

@@ -39,7 +39,7 @@ pub struct NftSocket {
     is_unread: bool,
 }
 
-/// Whose table `osm` is.
+/// The owner of table `osm`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TableOwner {
     /// There is no table of this name.
@@ -127,7 +127,7 @@ impl NftSocket {
         Err(refused.unwrap_or(NftError::NoAnswer { doing: DOING }))
     }
 
-    /// Whose table `osm` of this family is: one request, no dump.
+    /// The owner of table `osm` of this family: one request, no dump.
     ///
     /// # Errors
     /// [`NftError::Unreadable`], [`NftError::Socket`].

@@ -1,5 +1,5 @@
-//! What both ways share: how sets' types and comments look in the kernel.
-//! The kernel keeps both without looking at them; their form is nft's.
+//! Shared by encoder and decoder: the types of sets and the comments, in the form that
+//! nft gives them. The kernel stores both and does not interpret them.
 //!
 //! Pure.
 
@@ -62,7 +62,7 @@ pub(super) fn empty_set(type_id: u32, key_len: u32) -> Option<Elements> {
     all.into_iter().find(|elements| key_type(elements) == (type_id, key_len))
 }
 
-/// What nft keeps beside a set: the byte order of its keys.
+/// The user data that nft stores with a set: the byte order of its keys.
 pub(super) fn set_userdata(elements: &Elements) -> Vec<u8> {
     const HOST: u32 = 1;
     const NETWORK: u32 = 2;

@@ -1,6 +1,6 @@
-//! Which pods of this node go around the mesh: those with a sidecar and without
-//! our rules. What a pod is, the admission of an ADD tells; what it has, its
-//! network namespace tells, where it may be looked into.
+//! Finds the pods of this node that go around the mesh: those with a sidecar and
+//! without rules. Whether a pod should have rules is decided by `admit`, as at ADD.
+//! Whether it has them is read in its network namespace, if that can be entered.
 //!
 //! I/O: reads libcni's cache and the kubelet's directory; through `pod_rules.rs`
 //! the rules in the pods' network namespaces. Changes nothing.
@@ -49,7 +49,7 @@ pub(crate) enum State {
     Around,
 }
 
-/// Of several interfaces of a pod, the least one counts.
+/// If a pod has several interfaces, the one with the lowest rank counts.
 type Rank = (bool, String);
 
 /// One pod.
@@ -95,7 +95,7 @@ pub(crate) fn run(scope: &Scope) -> io::Result<Vec<Finding>> {
     let pods: RefCell<BTreeMap<String, (Rank, Finding)>> = RefCell::default();
     cache::attachments(&scope.root, &scope.cache_dir, |cached| {
         let mut pods = pods.borrow_mut();
-        // Of several interfaces the one that was made with us, else the first.
+        // An interface that was made with our entry ranks first, then by name.
         let rank = (cached.config.entry().is_none(), cached.interface.clone());
         let is_better = pods.get(&cached.container).is_none_or(|(other, _)| rank < *other);
         if cached.interface != "lo"
@@ -226,7 +226,7 @@ mod tests {
             assert_eq!(state(Rules::Absent, made), State::Around);
             assert_eq!(state(Rules::IptablesLegacy, made), State::Around);
         }
-        // Where nobody may look, the way in which it was made tells.
+        // If the namespace cannot be read, the way in which the pod was made decides.
         assert_eq!(state(Rules::Unknown, true), State::Redirected);
         assert_eq!(state(Rules::Unknown, false), State::Around);
     }

@@ -1,5 +1,5 @@
-//! The installer's own audit, and its repair: at the start, as sandboxes come
-//! and go, and now and then.
+//! The installer's own audit and repair: at its start, when sandboxes come and go,
+//! and periodically.
 //!
 //! I/O: a thread; through `audit.rs`, `repair.rs` and `report.rs`.
 
@@ -14,9 +14,9 @@ use super::repair::{self, Outcome};
 use super::report::{Output, Reporter};
 use crate::config::Settings;
 
-/// How often all pods are looked at without news.
+/// How often all pods are audited without an event.
 const PERIOD: Duration = Duration::from_secs(30);
-/// The least time between two audits: pods come in crowds.
+/// The least time between two audits: many pods may start at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts audits on another thread.
@@ -58,7 +58,7 @@ impl Auditor {
         if held.as_ref() != Some(settings) {
             *held = Some(settings.clone());
         }
-        // One look that is still to come sees everything.
+        // An audit that is still waiting to run will see this change too.
         let _ = self.news.try_send(());
     }
 }

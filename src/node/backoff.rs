@@ -1,20 +1,20 @@
-//! How often the installer acts: when it stops repairing what another program
-//! keeps undoing, and how fast it follows a storm of events. Pure: the clock
-//! is an argument.
+//! How often the installer acts: it backs off from a repair that another program
+//! keeps undoing, and it limits its rate when there are many events. Pure: the
+//! clock is an argument.
 
 use std::time::{Duration, Instant};
 
-/// So many repairs are made at once. When they are all undone, we back off.
+/// How many repairs are made without a pause. If they are all undone, we back off.
 const REPAIRS: u32 = 5;
-/// A repair that lasted so long was not undone by a program that keeps at it.
+/// A repair that lasted this long counts as lasting: the backoff starts anew.
 const LASTING: Duration = Duration::from_secs(30);
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// So many looks at the directory follow each other without a pause.
+/// How many passes over the directory follow each other without a pause.
 const BURST: u32 = 20;
-/// After them, one is allowed in this time.
+/// After these passes, one pass is allowed in each such period.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// How often our work was undone.
@@ -31,7 +31,7 @@ pub(crate) struct Backoff {
 pub(crate) enum Advice {
     /// Do it again.
     Repair,
-    /// Leave it for so long.
+    /// Leave it for this long.
     Pause(Duration),
 }
 
@@ -67,9 +67,9 @@ impl Backoff {
     }
 }
 
-/// Keeps a storm of events from taking the whole CPU. The first events after a
-/// calm are followed at once: until then a changed configuration is in force
-/// without our entry.
+/// Limits the rate of passes, so that many events do not take the whole CPU. The
+/// first events after a quiet time are handled at once, since until then a changed
+/// configuration is in force without our entry.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
     left: u32,

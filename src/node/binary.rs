@@ -14,10 +14,10 @@ use crate::config::PLUGIN_TYPE;
 
 /// The running program.
 const OWN_PROGRAM: &str = "/proc/self/exe";
-/// So many bytes are compared at once.
+/// How many bytes are compared at once.
 const PIECE: usize = 64 << 10;
 
-/// What tells one state of a file from another.
+/// Metadata that changes when a file does: device, inode, length, times, mode.
 type Identity = (u64, u64, u64, (i64, i64), (i64, i64), u32);
 
 /// The installed program, compared with the running one.

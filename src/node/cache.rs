@@ -19,7 +19,7 @@ use crate::config::{CAPABILITY, Entry, Settings};
 use crate::pod::{Annotations, PodAddresses, PodFacts};
 use crate::ruleset::Owner;
 
-/// Where libcni keeps what it knows of attachments.
+/// libcni's cache of attachments.
 pub(crate) const RESULTS: &str = "/var/lib/cni/results";
 
 /// Where runtimes look for network configurations.

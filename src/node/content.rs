@@ -1,5 +1,4 @@
-//! What a file holds: its bytes, and whether they are still those that were
-//! read before.
+//! The content of a file, and a digest that shows whether it has changed.
 //!
 //! I/O: reads regular files, in a bounded way whatever others write there, and
 //! puts our mark on a list of ours.
@@ -21,7 +20,7 @@ pub(crate) const MAX_TEXT: u64 = 2 << 20;
 /// copied or written anew.
 const MARK: &str = "user.osm-cni";
 
-/// What a file held when it was read.
+/// A digest of a file's bytes when it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Seen(Option<u64>);
 
@@ -35,7 +34,7 @@ pub(crate) struct Content {
     pub(crate) mark: Option<Mark>,
 }
 
-/// What this program wrote as a whole.
+/// The kinds of files that this program writes as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// Our own list: a copy of the primary's with our entry.
@@ -45,16 +44,16 @@ pub(crate) enum Mark {
 }
 
 impl Seen {
-    /// It held these bytes.
+    /// The digest of these bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Seen(Some(digest(bytes)))
     }
 
-    /// It could not be read.
+    /// The file could not be read.
     pub(crate) const UNREADABLE: Self = Seen(None);
 }
 
-/// What a file holds now.
+/// The digest of a file's bytes now.
 pub(crate) fn seen(path: &Path) -> Seen {
     read(path, MAX_TEXT).map_or(Seen::UNREADABLE, |content| Seen::of(&content.bytes))
 }

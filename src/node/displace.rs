@@ -1,7 +1,7 @@
-//! Takes a file away, or puts another one in its place, only if it still is
-//! what it was. Agents write in the same directory at the same time, and a
-//! comparison before the change would miss what is written between the two. So
-//! the file is moved first, compared then, and moved back if it is another one.
+//! Removes or replaces a file only if it still has the expected content. Agents
+//! write in the same directory at the same time, and a comparison before the change
+//! would miss a write between the two. So the file is moved aside first, then
+//! compared, and moved back if it has changed.
 //!
 //! I/O: renames files within a directory. While a file is compared, it has a
 //! name from which `files::clean_up` brings it back after a kill.
@@ -21,7 +21,7 @@ use super::error::NodeError;
 use super::name::DISPLACED;
 use super::replace::{self, Temporary};
 
-/// So often two programs that write at the same time are followed.
+/// How often the exchange is repeated while another program writes the same file.
 const ATTEMPTS: u32 = 16;
 
 /// Removes a file, if it holds what was seen. It may be gone already.
@@ -71,8 +71,8 @@ pub(crate) fn restore_new(from: &Path, path: &Path) -> Result<(), NodeError> {
 /// # Errors
 /// [`NodeError::Changed`] if it holds something else; it is left as it is.
 pub(crate) fn put_over(mut new: Temporary, path: &Path, seen: Seen) -> Result<(), NodeError> {
-    // The file that comes out of the exchange must have a name from which it can
-    // be brought back.
+    // After the exchange the old file has this name. `files::clean_up` brings it back
+    // from there if this process is killed.
     new.rename(aside(path)).map_err(|error| NodeError::io("replace", path, error))?;
     let done = exchange(new.path(), path, seen);
     if let Err(NodeError::Io { .. }) = done {
@@ -107,8 +107,8 @@ pub(crate) fn exchange(new: &Path, path: &Path, expected: Seen) -> Result<(), No
     if displaced == expected {
         return Ok(());
     }
-    // What was displaced returns. If that displaces something newer, the newer
-    // one returns instead.
+    // The displaced file is put back. If that displaces a newer file, the newer one
+    // is put back instead.
     for _ in 0..ATTEMPTS {
         swap().map_err(fail)?;
         let back = content::seen(new);

@@ -18,13 +18,13 @@ use super::replace::{self, Temporary};
 use super::snapshot::{RawFile, Snapshot};
 use super::step::Step;
 
-/// So much is read of all files together (in bytes). The files that decide are
-/// the first ones.
+/// How many bytes are read of all files together. The first files are read first,
+/// and they decide.
 const MAX_ALL: u64 = 4 << 20;
-/// So many files are looked at.
+/// How many files are read at most.
 const MAX_FILES: usize = 1000;
 
-/// How often a directory that changes meanwhile is looked at again.
+/// How often a directory is read again because it changed meanwhile.
 const ATTEMPTS: u32 = 5;
 
 type Result<T> = std::result::Result<T, NodeError>;
@@ -81,7 +81,7 @@ fn folder_texts(folder: &Path, budget: &mut u64) -> Vec<String> {
         if name.without_suffix(".conf").is_none() {
             continue;
         }
-        // What cannot be read makes the list unusable, as it does for runtimes.
+        // A file that cannot be read makes the list unusable, as it does for runtimes.
         let content = content::read(&path, MAX_TEXT.min(*budget));
         let bytes = content.map(|content| content.bytes).unwrap_or_default();
         *budget -= bytes.len() as u64;
@@ -186,8 +186,9 @@ pub(crate) fn clean_up(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A list with our entry was to be removed or replaced. Any other file returns,
-/// in the place of our list that was made of an older text, too.
+/// Brings back a file that was moved aside. If it has our entry, it was about to be
+/// removed or replaced, and is removed. Any other file returns, also in place of a
+/// list of ours that was made from an older text.
 fn bring_back(aside: &Path, name: &FileName, dir: &Path) -> Result<()> {
     let path = name.in_dir(dir);
     let network = |path: &Path| {

@@ -13,20 +13,20 @@ use std::time::{Duration, Instant};
 use super::metrics::Metrics;
 use super::report::{Output, Reporter};
 
-/// A connection lasts at most so long.
+/// How long a connection lasts at most.
 const LIMIT: Duration = Duration::from_secs(2);
-/// The head of a request has at most so many bytes.
+/// How many bytes of a request are read at most.
 const LONGEST_REQUEST: usize = 8 << 10;
-/// So many connections are kept.
+/// How many connections are open at most.
 const CONNECTIONS: usize = 32;
 
 /// Bytes of stack for the thread of a connection.
 const STACK: usize = 128 << 10;
-/// How often an address that cannot be listened on is tried again.
+/// The pause before listening on the address is tried again.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Answers on this address from now on, or from when it can be listened on.
-/// Where it listens is reported, and so is why it cannot.
+/// Serves on this address from now on. If listening fails, it is tried again until
+/// it works. Both the address and the error are reported.
 pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>, output: Output) {
     std::thread::spawn(move || {
         let listener = listen(address, &mut Reporter::new(output, "install"));
@@ -34,7 +34,7 @@ pub(crate) fn start(address: SocketAddr, metrics: Arc<Metrics>, output: Output) 
         for stream in listener.incoming() {
             match stream {
                 Ok(stream) => accept(stream, &mut open, &metrics),
-                // No descriptor is left: one of ours is given up for the next.
+                // No file descriptor is left: the oldest connection makes room.
                 Err(_) => {
                     close_oldest(&mut open);
                     std::thread::sleep(Duration::from_millis(50));

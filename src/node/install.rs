@@ -23,7 +23,7 @@ use super::settings::{Sources, Wanted};
 use super::snapshot::{OwnList, Snapshot};
 use crate::config::{LogFormat, Settings};
 
-/// What `install` was asked for.
+/// The options of `install`.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     /// Where the runtime looks for plugins.
@@ -87,7 +87,7 @@ impl fmt::Display for Report {
 /// Brings binary and configuration in place, once.
 ///
 /// # Errors
-/// What is in the way. Then nothing, or nothing but the binary, was changed.
+/// What prevents it. Then nothing was changed, except perhaps the binary.
 pub(crate) fn once(options: &Options) -> Result<Report, NodeError> {
     files::clean_up(&options.conf_dir)?;
     files::try_again(|| attempt(options))

@@ -1,5 +1,5 @@
-//! The node's files: the plugin's binary, and the network configuration that
-//! names it. Puts both in place, keeps them there, and takes them away.
+//! The node's files: the plugin's binary, and the network configuration that names
+//! it. Installs both, keeps them in place, and removes them.
 //!
 //! | module | |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! What a Multus configuration names beside itself. Pure.
+//! The configurations that a Multus configuration names. Pure.
 //!
 //! Multus calls other configurations of the node by their file or network name.
 //! A file that it waits for or delegates to must keep its name.

@@ -122,7 +122,7 @@ impl PartialEq<str> for FileName {
     }
 }
 
-/// As one word of a log line: a name is the choice of whoever writes files.
+/// As one word of a log line. Names are untrusted: whoever writes files chooses them.
 impl fmt::Display for FileName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&sanitize::value(&String::from_utf8_lossy(&self.0)))

@@ -27,7 +27,7 @@ pub(crate) enum Mode {
     Insert,
 }
 
-/// What is wanted in the directory.
+/// The wanted state of the directory.
 #[derive(Debug)]
 pub(crate) struct Target<'t> {
     pub(crate) mode: Mode,
@@ -36,7 +36,7 @@ pub(crate) struct Target<'t> {
     pub(crate) entry: &'t Map<String, Value>,
 }
 
-/// What is in the directory, and what has to be done.
+/// The primary, and the steps to the wanted state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// The primary's file.

@@ -28,16 +28,16 @@ use super::step::Step;
 use super::tail;
 use super::watch::{News, Watch};
 
-/// How often the files are looked at without news, for events that were missed.
+/// How often the files are read without an event, in case one was missed.
 const TIMER: Duration = Duration::from_secs(10);
-/// So long a primary must be gone before our copy of it goes too: agents
-/// remove and rewrite.
+/// How long a primary must be gone before our copy of it is removed: agents remove
+/// their file and write it again.
 const SETTLED: Duration = Duration::from_secs(1);
 /// How long the last lines may take at the end.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// Stays until SIGTERM and keeps binary and configuration in place and current.
-/// The end of the loop removes nothing.
+/// Runs until SIGTERM, and keeps binary and configuration in place and current. Its
+/// end removes nothing.
 ///
 /// # Errors
 /// What is wrong with the directories at the start, or with an order of files
@@ -106,7 +106,7 @@ struct Reconciler<'o> {
     /// What is wrong with the settings, which are then not in force.
     refused: Option<String>,
     binary: Binary,
-    /// The file with our entry, and its text, as we left it.
+    /// The file with our entry, and its text, as we last wrote or found it.
     left: Option<(FileName, String)>,
     backoff: Backoff,
     /// Since when the primary is gone.
@@ -188,7 +188,7 @@ impl<'o> Reconciler<'o> {
         }
     }
 
-    /// Our own list, as this process left it.
+    /// Our own list, as this process last wrote or found it.
     fn own_list(&self) -> OwnList {
         let own = self.options.own_list(None);
         let left = self.left.as_ref().filter(|(file, _)| *file == own.name);
@@ -262,7 +262,7 @@ impl<'o> Reconciler<'o> {
         }
     }
 
-    /// Whether what we left is not there any more.
+    /// Whether another program changed the file that we wrote.
     fn was_undone(&self, snapshot: &Snapshot) -> bool {
         self.left
             .as_ref()

@@ -12,12 +12,12 @@ use crate::error_chain::ErrorChain;
 use crate::netns::NetnsError;
 use crate::plugin::{self, PluginError};
 
-/// What became of a pod.
+/// The result of a repair.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// It has this number of rules now.
     Repaired(usize),
-    /// It ended meanwhile.
+    /// The pod ended meanwhile.
     Gone,
     /// It may have rules of its own init container, which cannot be read.
     Undecided,

@@ -21,7 +21,7 @@ use super::error::NodeError;
 
 /// The ending of each temporary file's name.
 const TEMPORARY: &str = ".osm-cni-tmp";
-/// So many names are tried before the directory is given up.
+/// How many temporary names are tried at most.
 const ATTEMPTS: u32 = 16;
 
 /// A temporary file, which is removed unless it was put in place.

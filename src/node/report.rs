@@ -1,5 +1,5 @@
-//! The lines of `install` and `uninstall` while they run: each problem once,
-//! on one line, and never waited for.
+//! The lines of `install` and `uninstall` while they run. Each problem is reported
+//! once, on one line. A slow reader of the output delays nothing.
 //!
 //! I/O: writes standard output and standard error, each from a thread of its
 //! own, so that a reader that does not read stops nothing.
@@ -19,11 +19,11 @@ use log::Level;
 use crate::config::{LogFormat, LogSettings};
 use crate::journal::CommandLog;
 
-/// So many lines wait for a slow reader; further ones are lost.
+/// How many lines wait for a slow reader; more are lost.
 const QUEUE: usize = 1024;
-/// So many different problems are reported at once.
+/// How many different problems are reported without a pause.
 const PROBLEMS: usize = 32;
-/// Further ones are reported so often.
+/// The pause between further problems.
 const PAUSE: Duration = Duration::from_secs(10);
 
 enum Message {
@@ -36,7 +36,7 @@ enum Message {
 pub(crate) struct Output {
     out: SyncSender<Message>,
     err: SyncSender<Message>,
-    /// What was asked for; else the settings in force say it.
+    /// The format of the option; without it, that of the settings in force holds.
     asked: Option<LogFormat>,
     is_json: Arc<AtomicBool>,
 }

@@ -37,7 +37,7 @@ pub(crate) struct Texts {
 pub(crate) struct Wanted {
     /// Our whole entry.
     pub(crate) entry: Map<String, Value>,
-    /// Stands for the settings in log lines and metrics.
+    /// The digest of the settings, for log lines and metrics.
     pub(crate) digest: String,
     /// The same, as the plugin reads it.
     pub(crate) settings: Settings,

@@ -39,7 +39,7 @@ pub(crate) struct ConfFile {
 pub(crate) enum Ours {
     /// The whole file is our own list.
     List,
-    /// The file is an agent's, and our entry was inserted.
+    /// The file belongs to an agent, and our entry was inserted.
     Inserted,
 }
 
@@ -111,8 +111,8 @@ impl Snapshot {
         }
         let is_list = match file.mark {
             Some(Mark::Own) => true,
-            // The single plugin that it was made of is in force, so that this
-            // list was not finished, or is not needed any more.
+            // The single plugin that this list was made from is still there: the
+            // list was not finished, or is no longer needed.
             Some(Mark::Made) if self.has_single(&file.name) => true,
             _ => {
                 let was_inserted = !self.originals(&file.name).is_empty();

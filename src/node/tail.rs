@@ -1,5 +1,5 @@
-//! Passes the plugin's log on to standard output, line by line, and to the
-//! metrics.
+//! Copies the plugin's log to standard output, line by line, and counts its calls
+//! for the metrics.
 //!
 //! I/O: reads the log file.
 
@@ -22,11 +22,12 @@ const PERIOD: Duration = Duration::from_millis(250);
 const LONGEST_LINE: usize = 16 << 10;
 /// The length of a line on standard output, in characters.
 const LONGEST_SHOWN: usize = 4 << 10;
-/// So many lines of the past are shown at the start.
+/// How many older lines are shown at the start.
 const PAST_LINES: usize = 100;
-/// They are looked for in so many bytes.
+/// How many bytes at the end of the file are searched for them.
 const PAST_BYTES: u64 = 64 << 10;
-/// So many bytes before the position tell whether the file is still the same.
+/// How many bytes before the position are compared, to see whether the file was
+/// rewritten.
 const MARK: usize = 64;
 
 /// The file that is being followed; another thread reads it.

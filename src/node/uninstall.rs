@@ -23,7 +23,7 @@ const TIMER: Duration = Duration::from_secs(10);
 /// How long the last lines may take at the end.
 const LAST_LINES: Duration = Duration::from_millis(200);
 
-/// What `uninstall` was asked for.
+/// The options of `uninstall`.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) bin_dir: PathBuf,

@@ -18,10 +18,10 @@ use super::error::NodeError;
 /// instance, which happens on nodes with many pods.
 const BLIND: Duration = Duration::from_secs(1);
 
-/// Why the wait is over.
+/// Why the wait ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum News {
-    /// Something changed, or the time is over.
+    /// Something changed, or the time is up.
     Look,
     /// SIGTERM or SIGINT.
     End,

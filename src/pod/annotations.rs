@@ -33,7 +33,7 @@ pub enum AnnotationValue {
     NoText(String),
 }
 
-/// What was passed in place of annotations.
+/// A value that the runtime passed instead of a map of annotations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {value} is not an object")]
 pub struct Malformed {
@@ -77,7 +77,7 @@ const OUTBOUND_UIDS: &str = "outbound-uid-exclusion-list";
 pub const ANNOTATIONS: [&str; 6] =
     [INJECTION, OUTBOUND_PORTS, INBOUND_PORTS, OUTBOUND_RANGES, INCLUDED_RANGES, OUTBOUND_UIDS];
 
-/// So many unknown annotations are named.
+/// How many unknown annotations are named at most.
 const UNKNOWN_MAX: usize = 8;
 
 impl Annotations {

@@ -34,7 +34,7 @@ impl Candidate<'_> {
     }
 }
 
-/// What the pod's volumes say.
+/// The sidecar volumes that were found.
 enum Sidecar {
     /// These of the volumes looked for are mounted.
     Seen(Vec<String>),
@@ -65,8 +65,8 @@ pub(super) fn enrol<'s>(
     }
 }
 
-/// The pod takes itself out of every mesh that is served. It may still have the
-/// sidecar of another mesh, whose annotations nobody here reads.
+/// The pod's annotations take it out of every mesh that is served. It may still have
+/// the sidecar of another mesh, whose annotations are not read.
 fn disabled<'s>(
     selection: &'s Selection,
     candidates: &[Candidate<'s>],
@@ -118,7 +118,7 @@ fn sidecar(
     })
 }
 
-/// The pod's volumes tell the mesh.
+/// Enrols a pod by the sidecar volumes that are mounted.
 fn by_volume<'s>(
     selection: &Selection,
     candidates: &[Candidate<'s>],
@@ -166,7 +166,7 @@ fn by_volume<'s>(
     }
 }
 
-/// Without volumes to look at, the annotation and the namespace tell.
+/// Enrols a pod by its annotation or its namespace, where volumes are not known.
 fn by_annotation<'s>(
     candidates: &[Candidate<'s>],
     pod: &PodFacts,

@@ -42,7 +42,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// The way of a packet.
+/// The path of a packet through the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Path<'a> {
     /// The rules it met, in order, matched or not.

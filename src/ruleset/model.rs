@@ -26,7 +26,7 @@ pub struct Ruleset {
 pub struct Table {
     /// The family.
     pub family: Family,
-    /// Whose table it is; none in rules that were only rendered.
+    /// The attachment that the table belongs to; none in rules that are only rendered.
     pub owner: Option<Owner>,
     /// Named sets, in the order they are made.
     pub sets: Vec<Set>,

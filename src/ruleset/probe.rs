@@ -1,6 +1,5 @@
-//! The rule that `osm-cni validate` proves itself by: a destination that is
-//! redirected to the proxy in every pod whose rules are ours, whatever the lists
-//! say, and that no packet leaves the pod for.
+//! The probe rule of `osm-cni validate`: a destination that our rules redirect to the
+//! proxy in every pod, whatever the lists say. No packet to it leaves the pod.
 //!
 //! Pure.
 
@@ -16,8 +15,8 @@ pub const PROBE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(127, 0, 2, 1), 1
 pub const PROBE_COMMENT: &str = "validate";
 
 /// `ip daddr 127.0.2.1 tcp dport 15099 meta skuid != 1500 redirect to :15001`.
-/// It leaves out the proxy's own packets: a proxy that passes such a connection
-/// on to its destination must not get it back in an endless circle.
+/// It does not match the proxy's own packets. Otherwise a proxy that passes such a
+/// connection on would get it back in an endless loop.
 pub(super) fn probe(table: &Builder<'_>) -> Option<Rule> {
     (table.family == Family::Ip).then(|| {
         let address = Operand::One(IpAddr::V4(*PROBE.ip()));

@@ -31,7 +31,7 @@ pub enum Elements {
     Uids(Vec<u32>),
 }
 
-/// So many elements are a small set.
+/// A set with up to this many elements is small.
 const SMALL: usize = 64;
 
 impl Set {

@@ -10,8 +10,8 @@ use crate::nft::difference::{At, DifferenceKind};
 use crate::nft::installed::{InstalledChain, InstalledRule, InstalledTable, Place};
 use crate::ruleset::{Chain, Family, Hook, Match, Rule, Set, Table, Verdict, text};
 
-/// What is too much is named first: a table that somebody filled may be read only in
-/// part.
+/// Extra objects are named first: a table that somebody filled may have been read only
+/// in part.
 pub(super) fn whole(
     expected: &Table,
     found: &InstalledTable,
