@@ -18,7 +18,7 @@
 //! | `settings` | I/O: what goes into our entry |
 //! | `kubelet_dir` | I/O: whether the kubelet's directory is one |
 //! | `install`, `uninstall` | the commands that act once, or check |
-//! | `reconcile` | the loop of `install` |
+//! | `reconcile`, `in_force` | the loop of `install`, and the settings that it follows |
 //! | `watch` | I/O: changes of directories, and signals |
 //! | `report` | I/O: the lines of a running command |
 //! | `tail` | I/O: passes the plugin's log on |
@@ -43,6 +43,7 @@ mod files;
 mod go_json;
 pub(crate) mod host_root;
 mod http;
+mod in_force;
 pub(crate) mod install;
 mod kubelet_dir;
 mod list_text;

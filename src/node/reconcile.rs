@@ -16,13 +16,13 @@ use super::content::Seen;
 use super::error::{NodeError, Obstacle};
 use super::files;
 use super::http;
+use super::in_force::InForce;
 use super::install::{self, Options};
-use super::kubelet_dir::Severity;
 use super::metrics::Metrics;
 use super::name::FileName;
 use super::plan::Plan;
 use super::report::{Output, Reporter};
-use super::settings::{Sources, Texts, Wanted};
+use super::settings::{Sources, Wanted};
 use super::snapshot::{OwnList, Snapshot};
 use super::step::Step;
 use super::tail;
@@ -86,7 +86,7 @@ fn stay(options: &Options, watch: &Watch, output: &Output) -> Result<(), NodeErr
         };
         is_first = false;
         log.follow(reconciler.log_file());
-        if let Some(wanted) = &reconciler.wanted {
+        if let Some(wanted) = &reconciler.in_force.wanted {
             auditor.look(&wanted.settings);
         }
         if watch.wait(next) == News::End {
@@ -99,12 +99,7 @@ fn stay(options: &Options, watch: &Watch, output: &Output) -> Result<(), NodeErr
 
 struct Reconciler<'o> {
     options: &'o Options,
-    /// The settings in force, once they are known.
-    wanted: Option<Wanted>,
-    /// The settings' files when last read.
-    texts: Option<Texts>,
-    /// What is wrong with the settings, which are then not in force.
-    refused: Option<String>,
+    in_force: InForce<'o>,
     binary: Binary,
     /// The file with our entry, and its text, as we last wrote or found it.
     left: Option<(FileName, String)>,
@@ -119,9 +114,7 @@ impl<'o> Reconciler<'o> {
     fn new(options: &'o Options, metrics: Arc<Metrics>, output: Output) -> Self {
         Reconciler {
             binary: Binary::new(&options.bin_dir),
-            wanted: None,
-            texts: None,
-            refused: None,
+            in_force: InForce::new(&options.sources),
             left: None,
             backoff: Backoff::default(),
             gone: None,
@@ -132,7 +125,7 @@ impl<'o> Reconciler<'o> {
     }
 
     fn log_file(&self) -> Option<PathBuf> {
-        self.wanted.as_ref().and_then(|wanted| wanted.settings.log.file.clone())
+        self.in_force.wanted.as_ref().and_then(|wanted| wanted.settings.log.file.clone())
     }
 
     /// The directories whose changes concern us. That of a settings file is
@@ -152,7 +145,7 @@ impl<'o> Reconciler<'o> {
     /// the next look can wait.
     fn pass(&mut self, now: Instant) -> Result<Duration, NodeError> {
         let looked = self.look(now);
-        let verdict = match (&looked, &self.refused) {
+        let verdict = match (&looked, &self.in_force.refused) {
             (Err(error), _) => Err(error.to_string()),
             (Ok(_), Some(refused)) => Err(refused.clone()),
             (Ok((_, verdict)), None) => verdict.clone(),
@@ -164,9 +157,13 @@ impl<'o> Reconciler<'o> {
     fn look(&mut self, now: Instant) -> Result<(Duration, Result<String, String>), NodeError> {
         let snapshot = files::snapshot(&self.options.conf_dir)?;
         let own = self.own_list();
-        self.read_settings(&snapshot, &own);
-        let Some(wanted) = self.wanted.clone() else { return Ok((TIMER, Err(String::new()))) };
-        self.metrics.settings(&wanted.digest, self.refused.is_some());
+        if self.in_force.read(&snapshot, &own, &mut self.reporter) {
+            self.backoff = Backoff::default();
+        }
+        let Some(wanted) = self.in_force.wanted.clone() else {
+            return Ok((TIMER, Err(String::new())));
+        };
+        self.metrics.settings(&wanted.digest, self.in_force.refused.is_some());
         match install::planned(self.options, &own, &wanted.entry, &snapshot) {
             Ok(plan) => {
                 self.gone = None;
@@ -291,64 +288,4 @@ impl<'o> Reconciler<'o> {
         self.reporter.info(&line);
         Ok(Duration::ZERO)
     }
-
-    /// Follows the settings' files. Wrong ones are reported, and the last good
-    /// ones stay in force.
-    fn read_settings(&mut self, snapshot: &Snapshot, own: &OwnList) {
-        let texts = self.options.sources.read();
-        if self.texts.as_ref() == Some(&texts) {
-            return;
-        }
-        match self.options.sources.check(&texts) {
-            Ok(wanted) => {
-                self.reporter.follow(&wanted.settings.log);
-                if self.wanted.is_some() {
-                    let path = self.options.sources.config().display();
-                    self.reporter.info(&format!("{path}: new settings, {}", wanted.in_force()));
-                }
-                for note in &wanted.notes {
-                    self.reporter.info(note);
-                }
-                for warning in &wanted.settings.warnings {
-                    self.reporter.warning(&format!("settings: {warning}"));
-                }
-                match wanted.kubelet_problem() {
-                    Some((error, Severity::Failure)) => self.reporter.problem(&error.to_string()),
-                    Some((error, Severity::Warning)) => self.reporter.warning(&error.to_string()),
-                    None => {}
-                }
-                self.wanted = Some(wanted);
-                self.refused = None;
-                self.backoff = Backoff::default();
-            }
-            Err(error) => {
-                let wanted = self.wanted.take().or_else(|| on_disk(snapshot, own));
-                let (wanted, what) = match wanted {
-                    Some(wanted) => {
-                        let digest = &wanted.digest;
-                        let what = format!("the last good settings, {digest}, stay in force");
-                        (wanted, what)
-                    }
-                    None => (
-                        Sources::refusal(&texts, &error),
-                        "this node has never had good settings, so the pods of the mesh are refused with error 7 until they are mended".to_owned(),
-                    ),
-                };
-                self.reporter.follow(&wanted.settings.log);
-                self.wanted = Some(wanted);
-                let refused = format!("{error}; {what}");
-                self.reporter.problem(&refused);
-                self.refused = Some(refused);
-            }
-        }
-        self.texts = Some(texts);
-    }
-}
-
-/// The settings of our entry that is in the directory, if they are good.
-fn on_disk(snapshot: &Snapshot, own: &OwnList) -> Option<Wanted> {
-    snapshot.ours(own).find_map(|(file, _)| {
-        let entry = file.network.as_ref().ok()?.entry()?;
-        Wanted::of_entry(entry)
-    })
 }
