@@ -36,6 +36,9 @@ pub struct Network {
     pub(super) plugins: Vec<Plugin>,
     /// Whether the plugins lie in the folder of the network's name.
     in_folder: bool,
+    /// The types of those in that folder, beside the list's own, as far as they can
+    /// be read. With CNI 1.1 they are called behind these.
+    beside: Vec<Option<String>>,
 }
 
 impl Network {
@@ -51,8 +54,8 @@ impl Network {
         }
     }
 
-    /// Reads a list. The plugins in `folder`, each a text, count if it has no
-    /// plugins of its own (CNI 1.1).
+    /// Reads a list. The plugins in `folder`, each a text, stand behind its own,
+    /// or count alone (CNI 1.1).
     pub(crate) fn of_list(text: String, folder: &[String]) -> Result<Self, Broken> {
         let fields = fields(&text)?;
         let name = name(&fields)?;
@@ -76,7 +79,9 @@ impl Network {
             .enumerate()
             .map(|(index, plugin)| plugin_of(&text, index, plugin))
             .collect::<Result<_, _>>()?;
-        Ok(Self { name, versions, plugins, in_folder: false, text })
+        let counts = !is_true(&fields, "loadOnlyInlinedPlugins");
+        let beside = folder.iter().filter(|_| counts).map(|text| kind_in_folder(text)).collect();
+        Ok(Self { name, versions, plugins, in_folder: false, beside, text })
     }
 
     /// The network's name.
@@ -126,6 +131,18 @@ impl Network {
         self.plugins.iter().map(|plugin| plugin.kind.as_str())
     }
 
+    /// The types of the plugins in the folder of the network's name, where the list
+    /// has plugins of its own.
+    pub(crate) fn kinds_beside(&self) -> impl Iterator<Item = &str> {
+        self.beside.iter().flatten().map(String::as_str)
+    }
+
+    /// Whether one of these cannot be read. A runtime with CNI 1.1 then refuses the
+    /// whole list.
+    pub(crate) fn is_broken_beside(&self) -> bool {
+        self.beside.contains(&None)
+    }
+
     /// Whether Multus is in the list, which calls other configurations.
     #[must_use]
     pub fn is_multus(&self) -> bool {
@@ -166,13 +183,18 @@ impl Network {
     }
 }
 
-/// The folder whose plugins belong to this list, as a name: only of a list
-/// without plugins of its own.
+/// The folder whose plugins belong to this list, as a name.
 pub(crate) fn folder_of(text: &str) -> Option<String> {
     let fields = fields(text).ok()?;
     let name = name(&fields).ok()?;
     let is_name = !name.contains('/') && !matches!(name.as_str(), "." | "..");
-    (is_name && !fields.contains_key("plugins")).then_some(name)
+    (is_name && !is_true(&fields, "loadOnlyInlinedPlugins")).then_some(name)
+}
+
+/// The type of a plugin in the folder of a network's name, if it can be read.
+fn kind_in_folder(text: &str) -> Option<String> {
+    let kind = plugin_kind(&fields(text).ok()?).ok()?;
+    kind.filter(|kind| !kind.is_empty())
 }
 
 fn name(fields: &Fields<'_>) -> Result<String, Broken> {

@@ -161,7 +161,8 @@ fn insert(
 /// The names of the programs that a list with our entry calls.
 fn programs(network: &Network) -> Vec<String> {
     let ours = crate::config::PLUGIN_TYPE;
-    network.kinds().filter(|kind| *kind != ours).map(str::to_owned).collect()
+    let all = network.kinds().chain(network.kinds_beside());
+    all.filter(|kind| *kind != ours).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -14,8 +14,7 @@ pub(crate) struct RawFile {
     pub(crate) name: FileName,
     /// What it holds, or why it cannot be read.
     pub(crate) content: Result<Content, String>,
-    /// The texts in the folder of the network's name, if that is where the
-    /// list's plugins are.
+    /// The texts in the folder of the network's name, where they count.
     pub(crate) folder: Vec<String>,
 }
 
@@ -153,6 +152,11 @@ impl Snapshot {
         }
         if network.is_loopback_only() {
             return Err(unusable("it has no plugin but loopback".into(), Runtimes::Take));
+        }
+        if network.is_broken_beside() {
+            let folder = crate::sanitize::value(network.name());
+            let reason = format!("a plugin in the folder {folder} cannot be read");
+            return Err(unusable(reason, Runtimes::Depends));
         }
         Ok((file, network))
     }

@@ -173,11 +173,53 @@ fn net(text: &str) -> Option<&str> {
 
 fn fill(node: &Node, files: &Files) {
     for item in fs::read_dir(node.conf()).expect("the directory") {
-        fs::remove_file(item.expect("an entry").path()).expect("delete");
+        let path = item.expect("an entry").path();
+        if path.is_file() {
+            fs::remove_file(path).expect("delete");
+        }
     }
     for (name, bytes) in files {
         fs::write(node.conf().join(name), bytes).expect("write");
     }
+}
+
+/// CNI 1.1: the plugins of the folder of the network's name follow those of the
+/// list, and all programs are needed.
+#[test]
+fn plugins_of_the_folder_follow_ours_under_the_newest_containerd() {
+    let containerd = Containerd::start(&Options { version: Version::Newest, ..Options::default() });
+    let mut node = Node::empty();
+    node.conf = containerd.conf_dir();
+    fs::create_dir(node.path("net1")).expect("a folder");
+    fs::write(node.path("net1").join("10.conf"), r#"{"type": "portmap"}"#).expect("write");
+    fill(&node, &vec![("10-x.conflist".into(), LIST.replace("NAME", "net1").into_bytes())]);
+    let kinds = |number: &mut u32| loaded(&containerd, number).map(|(_, kinds)| kinds);
+    let mut number = 0;
+    assert_eq!(kinds(&mut number).expect("a network"), ["bridge", "portmap"]);
+    for (mode, file) in [("own", OWN), ("insert", "10-x.conflist")] {
+        node.install(&["--mode", mode]);
+        assert_eq!(
+            kinds(&mut number).expect("a network"),
+            ["bridge", "osm-cni", "portmap"],
+            "{mode}"
+        );
+        node.check(&["--mode", mode]).expect("in place");
+        fs::remove_file(node.bin().join("portmap")).expect("delete");
+        let error = node.check(&["--mode", mode]).expect_err("a program is missing");
+        assert!(error.contains("portmap") && error.contains(file), "{error}");
+        make_program(&node.bin().join("portmap"));
+        node.uninstall(&[]);
+    }
+    node.install(&[]);
+    fs::write(node.path("net1").join("20.conf"), "{").expect("write");
+    let error = node.check(&[]).expect_err("a broken plugin");
+    assert!(error.contains("10-x.conflist") && error.contains("in the folder net1"), "{error}");
+    node.uninstall(&[]);
+    assert_eq!(node.read(OWN), None);
+    assert_eq!(kinds(&mut number), None);
+    let output = node.run("install", &["--once"]);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert!(stderr(&output).contains("in the folder net1"), "{}", stderr(&output));
 }
 
 #[test]

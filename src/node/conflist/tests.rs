@@ -113,7 +113,8 @@ fn our_own_list_has_a_version_for_every_runtime() {
 fn plugins_of_the_folder_stand_in_for_missing_ones() {
     let text = r#"{"cniVersion": "1.1.0", "name": "n"}"#;
     assert_eq!(folder_of(text), Some("n".to_owned()));
-    assert_eq!(folder_of(&list(r#"{"type": "a"}"#)), None);
+    assert_eq!(folder_of(&list(r#"{"type": "a"}"#)), Some("n".to_owned()));
+    assert_eq!(folder_of(r#"{"name": "n", "loadOnlyInlinedPlugins": true}"#), None);
     assert_eq!(folder_of(r#"{"name": "../n"}"#), None);
     let folder = [r#"{"type": "a"}"#.to_owned(), r#"{"type": "b"}"#.to_owned()];
     let network = Network::of_list(text.to_owned(), &folder).expect("a network");
@@ -122,6 +123,12 @@ fn plugins_of_the_folder_stand_in_for_missing_ones() {
     let with: Value = serde_json::from_str(&network.with_entry(&entry())).expect("JSON");
     assert_eq!(with["loadOnlyInlinedPlugins"], true);
     assert_eq!(with["plugins"][2]["type"], PLUGIN_TYPE);
+    let both = Network::of_list(list(r#"{"type": "c"}"#), &folder).expect("a network");
+    assert_eq!(both.kinds().collect::<Vec<_>>(), ["c"]);
+    assert_eq!(both.kinds_beside().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(!both.is_broken_beside());
+    let broken = Network::of_list(list(r#"{"type": "c"}"#), &["{".to_owned()]);
+    assert!(broken.expect("a network").is_broken_beside());
     let no = r#"{"name": "n", "loadOnlyInlinedPlugins": true}"#;
     Network::of_list(no.to_owned(), &folder).expect_err("only inline plugins");
 }
