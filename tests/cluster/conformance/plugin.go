@@ -26,7 +26,8 @@ func (c cluster) install() error {
 		"apply -k "+filepath.Join(c.root, "install/overlays/kind"),
 		"-n osm-cni rollout status daemonset/osm-cni --timeout=5m",
 		"wait --for=condition=Ready nodes --all --timeout=5m",
-		"taint nodes --all --overwrite node-role.kubernetes.io/control-plane-",
+		// With --all it fails for a node that has no such taint.
+		"taint nodes --selector node-role.kubernetes.io/control-plane node-role.kubernetes.io/control-plane-",
 		"-n kube-system rollout status deployment/coredns --timeout=5m",
 	); err != nil {
 		return err
