@@ -109,6 +109,25 @@ fn a_nat_table_of_iptables_legacy_is_a_hint() {
     assert!(reason.contains("iptables-legacy -t nat -S"), "{reason}");
 }
 
+/// The installer without SYS_ADMIN reports what it knows, and how to find out.
+#[test]
+fn who_may_not_look_says_that_the_init_container_may_have_done_it() {
+    let node = node_with_kubelet();
+    let _pod = pod(&node, "web", "iptables-nft", &rules(CHAINS[1]));
+    let mut audit = Command::new("setpriv");
+    audit.arg("--bounding-set=-sys_admin").arg(under_test()).args(["audit", "-o", "json"]);
+    audit.arg("--cache-dir").arg(node.cache()).arg("--conf-dir").arg(node.conf());
+    audit.arg("--kubelet-dir").arg(node.root.path().join("kubelet"));
+    let output = audit.output().expect("it runs");
+    let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let pod = &document["pods"][0];
+    assert_eq!(pod["state"], "around-the-mesh", "{pod}");
+    assert_eq!(pod["rules"], "unknown", "{pod}");
+    let reason = pod["reason"].as_str().expect("a reason");
+    assert!(reason.contains("its own init container may have redirected it"), "{reason}");
+    assert!(reason.contains("osm-cni audit as root"), "{reason}");
+}
+
 /// With both, an exclusion holds only where both have it: the ports 6379 and
 /// 7070, which the init container excluded, would go to the proxy from then on.
 #[test]
