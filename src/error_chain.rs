@@ -5,8 +5,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// Shows `error: cause: cause of the cause`. A cause that the text before it
-/// ends with already is left out: errors of other crates often say theirs.
+/// Shows `error: cause: cause of the cause`. A cause is left out if the text before it
+/// ends with it: errors of other crates often contain their causes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn Error + 'a));
 

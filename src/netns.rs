@@ -86,7 +86,8 @@ impl Netns {
     /// [`Netns::enter`] returns.
     pub fn open(path: &Path) -> Result<Self, NetnsError> {
         let opened = |source| NetnsError::Open { path: path.to_owned(), source };
-        // neither a terminal nor a pipe at this path may block us or become ours
+        // A terminal or a pipe at this path must not block the call, nor become its
+        // controlling terminal.
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(O_NONBLOCK | O_NOCTTY);
         Self::of(options.open(path).map_err(opened)?, path)

@@ -199,8 +199,8 @@ fn taken_out(pod: &Lists) -> Vec<String> {
     taken.into_iter().map(str::to_owned).collect()
 }
 
-/// An inclusion list leaves nothing redirected of a family that it has no
-/// range of.
+/// The warning that an inclusion list has no range of a family, so that nothing of
+/// that family is redirected.
 fn one_family_only(mesh: &Lists, pod: &Lists, ipv6: Ipv6Mode) -> Option<String> {
     let ranges = || mesh.included_ranges.iter().chain(&pod.included_ranges);
     let without = match (ranges().any(|it| it.is_ipv4()), ranges().any(|it| it.is_ipv6())) {

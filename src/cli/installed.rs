@@ -106,7 +106,7 @@ impl InstalledOptions {
             Target::Netns(path) => (path, None),
             Target::Pid(pid) => (PathBuf::from(format!("/proc/{pid}/ns/net")), None),
         };
-        let netns = open_netns(&root, &path).map_err(|error| unusable(&error))?;
+        let netns = root.netns(&path).map_err(|error| unusable(&error))?;
         let socket = netns.run(NftSocket::open).map_err(|error| unusable(&error))?;
         let installed = socket.and_then(|mut socket| socket.installed());
         let installed = installed.map_err(|error| unreadable(&error))?;
@@ -146,11 +146,6 @@ fn addresses() -> io::Result<Vec<IpAddr>> {
             (None, None) => None,
         });
     Ok(ip.collect())
-}
-
-fn open_netns(root: &HostRoot, path: &Path) -> Result<Netns, NetnsError> {
-    let opened = |source| NetnsError::Open { path: path.to_owned(), source };
-    Netns::of(File::from(root.open_netns(path).map_err(opened)?), path)
 }
 
 /// The newest attachment of a pod whose namespace is still there; of several

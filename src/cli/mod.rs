@@ -96,7 +96,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     let flushed = out.flush();
     let (code, lines) = match result.and_then(|()| Ok(flushed?)) {
         Ok(()) => return 0,
-        // The reader has read enough.
+        // The reader closed the pipe.
         Err(CliError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return 0,
         Err(CliError::Usage(message)) => {
             let verb = verb.map(|verb| format!("{} ", verb.name)).unwrap_or_default();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::CliError;
 use super::arguments::{self, Given};
 use super::options::{Opt, Words};
-use crate::admit::{self, Decision};
+use crate::admit::{self, Admission};
 use crate::config::profile::{LAYOUTS, PROFILES};
 use crate::config::source::Document;
 use crate::config::{Entry, Layout, Mesh, Profile, Settings};
@@ -85,15 +85,6 @@ pub(super) struct PodOptions {
     sidecar: bool,
 }
 
-/// What a pod would get.
-#[derive(Debug)]
-pub(super) struct Decided {
-    /// What is done with it.
-    pub(super) decision: Decision,
-    /// What the operator should know, a sentence each.
-    pub(super) warnings: Vec<String>,
-}
-
 impl PodOptions {
     /// Checks the options.
     ///
@@ -139,7 +130,7 @@ impl PodOptions {
     }
 
     /// Reads the settings and decides about the pod.
-    pub(super) fn decide(&self) -> Result<Decided, CliError> {
+    pub(super) fn decide(&self) -> Result<Admission, CliError> {
         let entry = self.entry()?;
         let settings = entry.settings();
         let mesh = self.mesh(settings)?;
@@ -153,7 +144,7 @@ impl PodOptions {
         let admission = admit::admit(settings, &pod, volumes, None)
             .map_err(|error| CliError::Failed(failure(&error)))?;
         let warnings = [&settings.warnings[..], &admission.warnings].concat();
-        Ok(Decided { decision: admission.decision, warnings })
+        Ok(Admission { warnings, ..admission })
     }
 
     fn entry(&self) -> Result<Entry, CliError> {

@@ -7,11 +7,11 @@ use serde_json::json;
 use super::arguments::Given;
 use super::options::{Opt, Words};
 use super::outcome;
-use super::pod_options::{self, Decided, PodOptions};
+use super::pod_options::{self, PodOptions};
 use super::tables::Counters;
 use super::verb::{Group, Verb};
 use super::{CliError, json, mermaid};
-use crate::admit::Decision;
+use crate::admit::{Admission, Decision};
 use crate::nft::Installed;
 use crate::ruleset::{Family, Ruleset, text};
 use crate::sanitize;
@@ -71,7 +71,7 @@ fn run(given: &Given, out: &mut impl Write) -> Result<(), CliError> {
     let pod = PodOptions::new(given)?;
     let format = given.word(&OUTPUT)?.unwrap_or(Format::Nft);
     let family: Option<Family> = given.word(&FAMILY)?;
-    let Decided { decision, warnings } = pod.decide()?;
+    let Admission { decision, warnings } = pod.decide()?;
     super::warn(&warnings);
     let (name, mut ruleset) = match &decision {
         Decision::Redirect(redirect) => (Some(redirect.layout.name), redirect.ruleset.clone()),

@@ -24,8 +24,8 @@ pub(super) fn ruleset_of(installed: &Installed) -> Option<&'static str> {
     chains.into_iter().find_map(of).map(|layout| layout.name)
 }
 
-/// Whether any connection can be redirected or refused. A table without chains,
-/// or without rules that end so, redirects nothing; nor does the probe rule.
+/// Whether any connection can be redirected or refused. The probe rule alone does not
+/// count.
 pub(super) fn redirects(table: &InstalledTable) -> bool {
     let points = [HookPoint::Prerouting, HookPoint::Output];
     points.into_iter().any(|point| !reach::reached(table, point).is_empty())

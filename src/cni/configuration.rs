@@ -1,5 +1,5 @@
-//! The network configuration on standard input, as it came: its version, its fields,
-//! and what the runtime put beside ours.
+//! The network configuration on standard input: its version, the previous result, the
+//! pod's annotations and our settings.
 //!
 //! Pure.
 
@@ -15,7 +15,7 @@ use crate::config::{CAPABILITY, LogSettings, Settings};
 use crate::pod::{Annotations, Malformed};
 use crate::sanitize;
 
-/// A network configuration as it came.
+/// A network configuration, with its fields unparsed.
 #[derive(Debug)]
 pub(super) struct Configuration<'a> {
     pub(super) version: SpecVersion,
@@ -65,7 +65,7 @@ impl<'a> Configuration<'a> {
         self.fields.get("prevResult").copied().filter(|raw| raw.get().starts_with('{'))
     }
 
-    /// The annotations. Where they have not their form the pod may still be one
+    /// The annotations. If they are malformed, that is no error yet: the pod may be one
     /// that is left alone.
     pub(super) fn annotations(&self) -> Annotations {
         type Object<'a> = Option<BTreeMap<String, &'a RawValue>>;

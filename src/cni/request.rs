@@ -121,8 +121,8 @@ pub fn parse<'a>(
     Ok(Call { version, request })
 }
 
-/// A DEL: as much of it as can be read. One that failed would keep the pod from
-/// ever being removed. Only one that names no attachment at all is no call.
+/// A DEL, as far as it can be read. If it failed, the pod could never be removed. It is
+/// an error only if it names no attachment at all.
 fn removal<'a>(
     mut environment: Environment<'_, impl Fn(&str) -> Option<OsString>>,
     stdin: &'a [u8],

@@ -29,7 +29,7 @@ pub(crate) struct Document<'t> {
     pub(crate) text: &'t str,
 }
 
-/// A configuration text that holds no settings of ours.
+/// Why a configuration text gives no settings of ours.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// Which document it is.

@@ -19,10 +19,9 @@ const OLDER_LAYOUTS: std::ops::Range<u32> = 1..LAYOUT_VERSION;
 
 /// Compares as CHECK does:
 ///
-/// - A table that was made for another interface of the same pod, by whatever
-///   settings, stays as it is at ADD. It need only lead from its base chains to
-///   the proxy's ports.
-/// - So need a table with the layout of an older release, so that an upgrade
+/// - ADD leaves a table that was made for another interface of the same pod, with
+///   whatever settings. Its base chains need only lead to the proxy's ports.
+/// - The same holds for a table with the layout of an older release, so that an upgrade
 ///   fails no pod.
 /// - The address of `localProxyMode: PodIP` may be any that `is_pods` accepts,
 ///   since a plugin behind us may have added addresses. A family may lack the rule

@@ -7,7 +7,7 @@ use std::fmt;
 
 use crate::ruleset::{Family, Owner, TABLE};
 
-/// The first difference between what should be and what is.
+/// The first difference between the expected and the installed rules.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("table {} {TABLE}{kind}", family.as_str())]
 pub struct Difference {

@@ -1,6 +1,6 @@
 //! Reads our tables back: one request for each kind of object, all at one
 //! generation of the ruleset. Somebody in the pod may have filled a table with
-//! hundreds of thousands of objects, so no more is read than is of use.
+//! hundreds of thousands of objects, so only what is needed is read.
 //!
 //! I/O: through [`NftSocket`] only.
 

@@ -2,8 +2,9 @@
 //! message keeps its subject, so that a refusal says which rule was refused.
 //!
 //! Pure. rustables builds the messages; `writer` adds what it has no builder
-//! for. What nft itself sends for the same sentence is the model, so that `nft
-//! list` shows the rules and can load them again.
+//! for. The messages are those
+//! that nft sends for the same rules, so `nft list` shows them and its output can be
+//! loaded again.
 
 mod elements;
 mod rule;
@@ -44,15 +45,13 @@ pub fn replace<'r>(ruleset: &'r Ruleset, also_delete: &[Family]) -> Batch<'r> {
     writer.finish(None)
 }
 
-/// The transaction that makes these tables where there is none of ours yet; it
-/// is refused with EEXIST where there is one. With a generation, it is refused
-/// with ERESTART where the namespace is of another one: before anything is done,
-/// so that nothing has to be undone.
+/// The transaction that creates these tables. It is refused with EEXIST if there is a
+/// table of ours already. With a generation, it is refused with ERESTART if the
+/// namespace has another one; the kernel checks this before it changes anything.
 ///
-/// A [`replace`] would do here too, but the kernel lets whoever removed a table
-/// wait, when the socket is closed, until no packet can be in it any more
-/// (`nft_rcv_nl_event` in `net/netfilter/nf_tables_api.c`): some ten milliseconds
-/// per pod.
+/// A [`replace`] would do the same. But after a table was removed, closing the socket
+/// waits until no packet can be in that table (`nft_rcv_nl_event` in
+/// `net/netfilter/nf_tables_api.c`): some ten milliseconds per pod.
 pub fn create(ruleset: &Ruleset, generation: Option<u32>) -> Batch<'_> {
     let mut writer = Writer::new();
     for table in &ruleset.tables {

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repair_that_lasted_wipes_the_slate() {
+    fn a_repair_that_lasted_resets_the_backoff() {
         let mut now = Instant::now();
         let mut backoff = Backoff::default();
         for _ in 0..100 {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_is_followed_at_a_bounded_pace_and_a_calm_restores_it() {
+    fn many_events_are_handled_at_a_bounded_rate_and_a_quiet_time_restores_it() {
         let mut now = Instant::now();
         let mut pace = Pace::new(now);
         let looks = |pace: &mut Pace, now| (0..BURST).filter(|_| pace.next(now).is_zero()).count();

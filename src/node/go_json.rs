@@ -1,4 +1,5 @@
-//! The fields of a JSON object, as Go's encoding/json reads them: runtimes do. Pure.
+//! The fields of a JSON object, read as Go's encoding/json does, which runtimes use.
+//! Pure.
 
 use std::collections::BTreeMap;
 

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::kubelet::{self, KubeletError, VolumeQuery, Volumes};
+use crate::netns::{Netns, NetnsError};
 use rustix::fs::{CWD, Dir, Mode, OFlags, ResolveFlags, openat, openat2};
 
 /// Bytes of the largest file that is read.
@@ -69,6 +70,15 @@ impl HostRoot {
             }
             _ => self.open(of_node),
         }
+    }
+
+    /// A network namespace of the node.
+    ///
+    /// # Errors
+    /// As [`Netns::open`].
+    pub(crate) fn netns(&self, of_node: &Path) -> Result<Netns, NetnsError> {
+        let failed = |source| NetnsError::Open { path: of_node.to_owned(), source };
+        Netns::of(File::from(self.open_netns(of_node).map_err(failed)?), of_node)
     }
 
     /// The volumes of a pod. The kubelet's directory is opened inside of this

@@ -3,12 +3,12 @@
 //!
 //! I/O: reads the rules in a network namespace. Changes nothing.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 
 use super::host_root::HostRoot;
 use crate::error_chain::ErrorChain;
-use crate::netns::{Netns, NetnsError};
+use crate::netns::NetnsError;
 use crate::nft::{NftError, NftSocket, compare};
 use crate::ruleset::Ruleset;
 
@@ -46,11 +46,8 @@ impl Rules {
 
 /// Whether a namespace has rules that lead to the proxy, and if not, why.
 pub(crate) fn look(root: &HostRoot, netns: &Path, expected: &Ruleset) -> (Rules, String) {
-    let opened = root.open_netns(netns);
-    let opened = opened
-        .map_err(|source| NetnsError::Open { path: netns.to_owned(), source })
-        .and_then(|file| Netns::of(File::from(file), netns))
-        .and_then(|netns| netns.run(|| (NftSocket::open(), has_legacy_nat())));
+    let opened =
+        root.netns(netns).and_then(|netns| netns.run(|| (NftSocket::open(), has_legacy_nat())));
     let (socket, is_legacy) = match opened {
         Ok(opened) => opened,
         Err(error @ NetnsError::OurOwn { .. }) => return (Rules::Absent, error.to_string()),

@@ -12,8 +12,8 @@ use crate::ruleset::{Rule, Ruleset, Table, Verdict};
 /// No field of the call says what ADD knew, so the kernel's own numbers do: it
 /// numbers the rules of a table in the order in which they are made
 /// (`nf_tables_alloc_handle` in `net/netfilter/nf_tables_api.c`), and ADD makes all of
-/// them in one transaction. A rule that was removed leaves a gap. Who makes the
-/// whole table anew without the rule leaves none, and is not found out.
+/// them in one transaction. A rule that was removed leaves a gap. A table that
+/// somebody recreated as a whole without the rule has no gap, and is not detected.
 pub(super) fn before_later_address(expected: &Ruleset, found: &Installed) -> Option<Ruleset> {
     // Without any address there is no ADD.
     found.tables.iter().find(|table| has_rule(table))?;
