@@ -26,6 +26,7 @@
 //! arguments.
 
 pub mod admit;
+mod attachment;
 pub mod call_record;
 pub mod capabilities;
 pub mod cli;

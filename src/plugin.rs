@@ -10,8 +10,8 @@ use std::path::Path;
 use nix::errno::Errno;
 
 use crate::admit::{self, Admission, Decision, Redirect};
+use crate::attachment::{Attachment, Removal};
 use crate::capabilities;
-use crate::cni::request::{Attachment, Removal};
 use crate::error_chain::ErrorChain;
 use crate::kubelet;
 use crate::links;

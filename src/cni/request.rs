@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use serde_json::value::RawValue;
 
@@ -14,9 +13,9 @@ use super::configuration::{Configuration, log_of};
 use super::environment::{Environment, Variables, Verb};
 use super::request_error::RequestError;
 use super::version::SpecVersion;
+use crate::attachment::{Attachment, Removal};
 use crate::config::Settings;
 use crate::pod::{PodAddresses, PodFacts};
-use crate::ruleset::Owner;
 
 /// A call that is well-formed.
 #[derive(Debug)]
@@ -42,41 +41,6 @@ pub enum Request<'a> {
     Status(Settings),
     /// Which versions are spoken?
     Version,
-}
-
-/// One container's interface, and all that came with it.
-#[derive(Debug)]
-pub struct Attachment {
-    /// `CNI_CONTAINERID`
-    pub(crate) container: String,
-    /// `CNI_IFNAME`
-    pub(crate) interface: String,
-    /// `CNI_NETNS`
-    pub(crate) netns: PathBuf,
-    /// `NAMESPACE/NAME` of the pod, for the log.
-    pub(crate) pod_name: Option<String>,
-    /// The settings.
-    pub settings: Settings,
-    /// What is known of the pod.
-    pub pod: PodFacts,
-}
-
-/// An attachment that is to be removed. A removal never fails, so anything may
-/// be missing.
-#[derive(Debug)]
-pub struct Removal {
-    /// `CNI_CONTAINERID`
-    pub(crate) container: Option<String>,
-    /// `CNI_IFNAME`
-    pub(crate) interface: Option<String>,
-    /// `CNI_NETNS`
-    pub(crate) netns: Option<PathBuf>,
-    /// `NAMESPACE/NAME` of the pod, for the log.
-    pub(crate) pod_name: Option<String>,
-    /// The settings, where they can be read.
-    pub(crate) settings: Settings,
-    /// What is wrong with the call, one sentence each.
-    pub(crate) warnings: Vec<String>,
 }
 
 /// Reads a call. `env` looks a variable up.
@@ -173,13 +137,6 @@ fn attachment(configuration: Configuration<'_>, variables: Variables) -> Attachm
         pod: PodFacts::new(&args, configuration.annotations(), addresses.unwrap_or_default()),
         settings: Settings::parse(configuration.fields),
         interface,
-    }
-}
-
-impl Attachment {
-    /// Whom the rules belong to.
-    pub fn owner(&self) -> Owner {
-        Owner::new(&self.container, &self.interface)
     }
 }
 

@@ -15,7 +15,7 @@ use super::cache::{self, Cached};
 use super::host_root::HostRoot;
 use super::pod_rules::{self, Rules};
 use crate::admit::{self, Decision};
-use crate::cni::request::Attachment;
+use crate::attachment::Attachment;
 use crate::config::Settings;
 use crate::error_chain::ErrorChain;
 use crate::kubelet::{VolumeQuery, Volumes};

@@ -4,6 +4,7 @@
 mod commands;
 mod links;
 mod marks;
+mod modules;
 mod quoted;
 mod tables;
 mod visibility;
