@@ -8,7 +8,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kyverno prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster test-conformance bench soak fuzz deny advisories release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kyverno test-helm4 prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster test-conformance bench soak fuzz deny advisories release reproduce lint lint-install clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -58,6 +58,10 @@ test-differential: ## compare connections with OSM's own rules, for random confi
 test-kyverno: ## test the policies with Kyverno's program, which Go builds in some minutes
 	@scripts/needs.sh test
 	cargo test --locked --test main packaging::policies -- --include-ignored
+
+test-helm4: ## compare what Helm 4 and Helm 3 make of the chart; Go builds both in some minutes
+	@scripts/needs.sh test
+	cargo test --locked --test main packaging::chart -- --include-ignored
 
 OSM_CNI_PROOFS ?= 300
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Builds a Go program of a fixed version once, below target/tools/go, and prints
 # its path. Needs Go 1.21 or newer; nothing is installed.
-# Usage: scripts/go-tool.sh helm|kubeconform|actionlint|kyverno
+# Usage: scripts/go-tool.sh helm|helm4|kubeconform|actionlint|kyverno
 set -euo pipefail
 
 case ${1:-} in
     helm) module=helm.sh/helm/v3/cmd/helm version=v3.22.0 ;;
+    helm4) module=helm.sh/helm/v4/cmd/helm version=v4.3.2 ;;
     kubeconform) module=github.com/yannh/kubeconform/cmd/kubeconform version=v0.8.0 ;;
     actionlint) module=github.com/rhysd/actionlint/cmd/actionlint version=v1.7.12 ;;
     kyverno) module=github.com/kyverno/kyverno version=v1.19.1 ;;
-    *) echo "usage: $0 helm|kubeconform|actionlint|kyverno" >&2; exit 2 ;;
+    *) echo "usage: $0 helm|helm4|kubeconform|actionlint|kyverno" >&2; exit 2 ;;
 esac
 
 root=$(realpath "$(dirname "$0")/..")
@@ -31,6 +32,6 @@ if [ ! -x "$program" ]; then
     else
         GOBIN=$temporary nice go install -trimpath -ldflags=-s "$module@$version" 9>&-
     fi
-    mv "$temporary/$1" "$program"
+    mv "$temporary"/* "$program"
 fi
 echo "$program"

@@ -99,6 +99,29 @@ fn the_chart_renders_to_its_goldens() {
     assert!(wrong.is_empty(), "other than {} (OSM_CNI_BLESS=1 writes them)", wrong.join(", "));
 }
 
+/// Only empty lines between objects differ.
+#[test]
+#[ignore = "builds Helm 4 with Go, which takes minutes: make test-helm4"]
+fn helm_4_renders_what_helm_3_renders() {
+    let helm_4 = script(&["scripts/go-tool.sh", "helm4"]);
+    let chart = root().join("install/helm/osm-cni");
+    let chart = chart.to_str().expect("UTF-8");
+    for file in values() {
+        let values = ["--values", file.to_str().expect("UTF-8")];
+        let common = ["--namespace", "osm-cni", "--kube-version", KUBERNETES];
+        let run = |verb: &[&str]| {
+            let words = [&[helm_4.as_str()][..], verb, &[chart], &common, &values];
+            host::run(&words.concat())
+        };
+        run(&["lint", "--strict"]);
+        let lines = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+        };
+        let by_4 = run(&["template", "osm-cni"]);
+        assert_eq!(lines(&by_4), lines(&template(&values)), "{}", file.display());
+    }
+}
+
 #[test]
 fn every_object_of_the_chart_has_the_recommended_labels() {
     for file in values() {
