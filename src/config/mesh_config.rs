@@ -119,7 +119,8 @@ pub(super) fn served(fields: &Map<String, Value>) -> Option<Vec<String>> {
 
 /// Adds what the settings do not have. With several meshes, each has its part.
 pub(super) fn merge(fields: &mut Map<String, Value>, configs: Vec<MeshConfig>) {
-    if served(fields).is_none() && !configs.is_empty() {
+    // A wrong value is refused when it is read.
+    if fields.get("mesh").is_none_or(Value::is_null) && !configs.is_empty() {
         let names: Vec<&str> = configs.iter().map(|config| config.profile.name).collect();
         match names[..] {
             [only] if only == PROFILES[0].name => {}

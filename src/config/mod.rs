@@ -26,8 +26,8 @@ use serde_json::value::RawValue;
 pub(crate) use lists::{Lists, PortRange};
 pub(crate) use profile::{Layout, Profile};
 pub(crate) use read::ConfigError;
-pub use source::Entry;
 pub(crate) use source::SourceError;
+pub use source::{Document, Entry};
 
 /// The capability that makes the runtime pass a pod's annotations.
 pub(crate) const CAPABILITY: &str = "io.kubernetes.cri.pod-annotations";

@@ -22,11 +22,11 @@ pub struct Entry {
 
 /// A text with a configuration, and its name in messages.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Document<'t> {
+pub struct Document<'t> {
     /// The file's name.
-    pub(crate) name: &'t str,
+    pub name: &'t str,
     /// What it holds.
-    pub(crate) text: &'t str,
+    pub text: &'t str,
 }
 
 /// Why a configuration text gives no settings of ours.
@@ -93,7 +93,7 @@ impl Entry {
     ///
     /// # Errors
     /// See [`SourceError`]; it names the document.
-    pub(crate) fn from_documents(
+    pub fn from_documents(
         config: Option<Document<'_>>,
         mesh_configs: &[Document<'_>],
     ) -> Result<Self, SourceError> {

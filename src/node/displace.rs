@@ -39,10 +39,14 @@ pub(crate) fn remove(path: &Path, expected: Seen) -> Result<(), NodeError> {
 /// replaced.
 ///
 /// # Errors
-/// [`NodeError::Changed`] if it holds something else; it is left as it is.
+/// [`NodeError::Changed`] if it holds something else. After any error it has its
+/// name still.
 pub(crate) fn rename(path: &Path, to: &Path, expected: Seen) -> Result<(), NodeError> {
     let taken = take(path, expected)?.ok_or_else(|| NodeError::Changed(path.to_owned()))?;
-    fs::rename(taken, to).map_err(|error| NodeError::io("rename", path, error))
+    fs::rename(&taken, to).or_else(|error| {
+        put_back(&taken, path)?;
+        Err(NodeError::io("make", to, error))
+    })
 }
 
 /// Gives a new file its final name, which must be free.

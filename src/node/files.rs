@@ -213,4 +213,6 @@ fn bring_back(aside: &Path, name: &FileName, dir: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -68,3 +68,4 @@ mod withdraw;
 
 pub(crate) use error::NodeError;
 pub(crate) use plan::Mode;
+pub use plan::names_touched;

@@ -4,16 +4,20 @@
 //! The steps are ordered so that a runtime that reads the directory between any
 //! two of them finds the old configuration or the new one.
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use serde_json::{Map, Value};
 
 use super::conflist::Network;
-use super::content::Mark;
+use super::content::{Content, Mark};
 use super::error::Obstacle;
 use super::multus;
-use super::name::FileName;
-use super::snapshot::{ConfFile, OwnList, Snapshot};
+use super::name::{CONF_NAME, FileName};
+use super::snapshot::{ConfFile, OwnList, RawFile, Snapshot};
 use super::step::Step;
 use super::withdraw;
+use crate::config::Entry;
 
 /// The mode of a new file.
 const NEW_MODE: u32 = 0o600;
@@ -71,6 +75,31 @@ pub(crate) fn install(snapshot: &Snapshot, target: &Target<'_>) -> Result<Plan, 
         }
     }
     Ok(plan)
+}
+
+/// The names of the files that `install` would make, write, rename or remove in
+/// a directory with these files, or why it leaves the directory alone. For fuzz
+/// targets, which have no directory.
+///
+/// # Errors
+/// The message of `install`.
+pub fn names_touched(
+    files: Vec<(OsString, Vec<u8>)>,
+    insert: bool,
+) -> Result<Vec<OsString>, String> {
+    let raw = |(name, bytes): (OsString, Vec<u8>)| RawFile {
+        name: FileName::new(&name),
+        content: Ok(Content { bytes, mode: NEW_MODE, mark: None }),
+        folder: Vec::new(),
+    };
+    let snapshot = Snapshot::new(files.into_iter().map(raw).collect());
+    let own = OwnList { name: FileName::from(CONF_NAME), written: None };
+    let mode = if insert { Mode::Insert } else { Mode::Own };
+    let entry = Entry::default().to_plugin_json();
+    let plan = install(&snapshot, &Target { mode, own: &own, entry: &entry });
+    let plan = plan.map_err(|obstacle| obstacle.to_string())?;
+    let name = |step: &Step| step.name().in_dir(Path::new("")).into_os_string();
+    Ok(plan.steps.iter().map(name).collect())
 }
 
 fn own(

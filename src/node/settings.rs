@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::content;
 use super::error::NodeError;
 use super::kubelet_dir::{KubeletDir, Severity};
-use crate::config::source::Document;
+use crate::config::Document;
 use crate::config::{Entry, Settings, SourceError};
 use crate::error_chain::ErrorChain;
 

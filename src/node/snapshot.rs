@@ -121,9 +121,13 @@ impl Snapshot {
         Some(if is_list { Ours::List } else { Ours::Inserted })
     }
 
-    /// Whether a single plugin that this list may have been made of is there.
+    /// Whether the single plugin that this list was made of is there. Once its
+    /// original is kept, a single plugin with another ending is another network.
     fn has_single(&self, list: &FileName) -> bool {
-        list.bases().iter().any(|base| base != list && self.get(base).is_some())
+        let singles = || list.bases().into_iter().filter(|base| base != list);
+        let is_kept = |single: &FileName| self.get(&single.original()).is_some();
+        let any_kept = singles().any(|single| is_kept(&single));
+        singles().any(|single| self.get(&single).is_some() && (!any_kept || is_kept(&single)))
     }
 
     /// The network that pods get: the first file that runtimes read and that is

@@ -36,6 +36,18 @@ pub(crate) enum Step {
     Remove { name: FileName, seen: Seen },
 }
 
+impl Step {
+    /// The file that it makes, replaces, renames or removes.
+    pub(crate) fn name(&self) -> &FileName {
+        match self {
+            Step::Write { name, .. }
+            | Step::Keep { name, .. }
+            | Step::Restore { name, .. }
+            | Step::Remove { name, .. } => name,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -133,3 +133,12 @@ fn what_other_plugins_have_does_not_matter() {
     assert_eq!(Entry::in_configuration(r#"{"type": "bridge"}"#), None);
     assert!(Entry::in_configuration(r#"{"type": "osm-cni"}"#).is_some());
 }
+
+#[test]
+fn a_wrong_mesh_is_refused_and_not_replaced_by_a_mesh_config() {
+    let config = json!({"mesh": 7});
+    let merged = merged(Some(&config), &[&fsm(json!({}))]).expect("an object");
+    assert_eq!(merged["mesh"], 7);
+    let entry = Entry::from_config_text(&merged.to_string()).expect("an object");
+    assert!(entry.settings().check().is_err());
+}

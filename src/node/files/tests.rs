@@ -52,15 +52,7 @@ fn names(dir: &Path) -> Vec<String> {
 
 /// The files that the steps replace, rename or remove.
 fn touched(steps: &[Step]) -> Vec<FileName> {
-    let mut names: Vec<_> = steps
-        .iter()
-        .map(|step| match step {
-            Step::Write { name, .. }
-            | Step::Keep { name, .. }
-            | Step::Restore { name, .. }
-            | Step::Remove { name, .. } => name.clone(),
-        })
-        .collect();
+    let mut names: Vec<_> = steps.iter().map(|step| step.name().clone()).collect();
     names.sort();
     names.dedup();
     names
@@ -152,4 +144,42 @@ fn our_own_list_is_known_by_its_mark_and_a_copy_of_it_is_not() {
     apply(dir.path(), &steps_out(dir.path())).expect("taken out");
     assert_eq!(names(dir.path()), ["05-copy.conflist", "10-a.conflist"]);
     assert_eq!(fs::read_to_string(path("05-copy.conflist")).expect("read"), LIST);
+}
+
+/// Of `10-a.conf` and `10-a.json` runtimes read the first one, and its list
+/// stands before the other. That is no rewritten original of it.
+#[test]
+fn a_second_single_plugin_of_the_same_stem_does_not_replace_the_first() {
+    for other in [SINGLE.replace("bridge", "ptp"), "{".to_owned()] {
+        let dir = node("10-a.conf");
+        fs::write(dir.path().join("10-a.json"), &other).expect("write");
+        apply(dir.path(), &steps_in(dir.path(), Mode::Insert)).expect("installed");
+        assert_eq!(steps_in(dir.path(), Mode::Insert), [], "{other}");
+        let list = fs::read_to_string(dir.path().join("10-a.conflist")).expect("read");
+        assert!(list.contains("bridge"), "{list}");
+        apply(dir.path(), &steps_out(dir.path())).expect("taken out");
+        assert_eq!(names(dir.path()), ["10-a.conf", "10-a.json"]);
+        assert_eq!(fs::read_to_string(dir.path().join("10-a.conf")).expect("read"), SINGLE);
+    }
+    // The agent of either writes its file anew: the list follows.
+    for name in ["10-a.conf", "10-a.json"] {
+        let dir = node(name);
+        apply(dir.path(), &steps_in(dir.path(), Mode::Insert)).expect("installed");
+        assert!(names(dir.path()).contains(&format!("{name}.osm-cni-orig")), "{name}");
+        fs::write(dir.path().join(name), SINGLE.replace("bridge", "ptp")).expect("write");
+        apply(dir.path(), &steps_in(dir.path(), Mode::Insert)).expect("followed");
+        let list = fs::read_to_string(dir.path().join("10-a.conflist")).expect("read");
+        assert!(list.contains("ptp"), "{list}");
+    }
+}
+
+#[test]
+fn a_file_whose_original_cannot_be_kept_stays() {
+    let dir = node("10-a.conf");
+    let in_the_way = dir.path().join("10-a.conf.osm-cni-orig");
+    fs::create_dir(&in_the_way).expect("made");
+    let error = apply(dir.path(), &steps_in(dir.path(), Mode::Insert)).expect_err("no name for it");
+    assert!(error.to_string().contains(&*in_the_way.to_string_lossy()), "{error}");
+    assert_eq!(fs::read_to_string(dir.path().join("10-a.conf")).expect("read"), SINGLE);
+    names(dir.path());
 }
