@@ -38,11 +38,15 @@ test-containerd: ## run pods with containerd and Envoy; CONTAINERD=newest for De
 
 SOAK_SECONDS ?= 600
 
-soak: ## start and stop pods for SOAK_SECONDS (600) and look for leftovers
+HOSTILE_SECONDS ?= 60
+
+soak: ## start and stop pods for SOAK_SECONDS (600) and look for leftovers; then hostile agents for a minute
 	@scripts/needs.sh test
 	@$(MAKE) --no-print-directory build
 	SOAK_SECONDS=$(SOAK_SECONDS) OSM_CNI_BIN=$(CURDIR)/$(BINARY) \
 	    cargo test --locked --test main containerd::soak -- --nocapture
+	HOSTILE_SECONDS=$(HOSTILE_SECONDS) OSM_CNI_BIN=$(CURDIR)/$(BINARY) \
+	    cargo test --locked --test main node::hostile -- --nocapture
 
 test-nft: ## list and load our rules with Debian's newest nft and iptables
 	@scripts/needs.sh test
@@ -114,7 +118,7 @@ test-conformance: ## run Kubernetes' own tests on such a cluster; FOCUS=REGEX, P
 # The flags of cargo-fuzz on a stable compiler: coverage for libFuzzer, and no
 # sanitizer, because no code of ours is unsafe. Panics and overflows are caught.
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= call annotations settings conflist dump log_line cache
+FUZZ_TARGETS ?= call annotations settings merge conflist directory dump log_line cache sanitize
 FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1

@@ -45,7 +45,7 @@ pub fn is_unprintable(c: char) -> bool {
 
 /// A value as messages quote it: unprintable characters escaped, cut after 64
 /// characters.
-pub(crate) fn value(text: &str) -> String {
+pub fn value(text: &str) -> String {
     message(text, VALUE_MAX)
 }
 
@@ -77,7 +77,7 @@ pub fn printable(text: &str) -> String {
 
 /// A JSON document that means the same, with unprintable characters written as
 /// `\u` escapes. Line ends and tabs stay, since they may be the layout.
-pub(crate) fn json(document: &str) -> String {
+pub fn json(document: &str) -> String {
     // Outside of strings JSON has ASCII only, so each of these is in a string.
     let escaped = |c: char| is_unprintable(c) && !c.is_ascii() || c == '\u{7f}';
     let mut out = String::with_capacity(document.len());
@@ -89,12 +89,12 @@ pub(crate) fn json(document: &str) -> String {
 
 /// A value of a `key=value` log line, cut after 600 characters: bare if it is
 /// a plain word, otherwise a JSON string in printable ASCII.
-pub(crate) fn log_value(text: &str) -> String {
+pub fn log_value(text: &str) -> String {
     log_text(text, LOG_VALUE_MAX)
 }
 
 /// A sentence as the value of a log line, cut after 2000 characters.
-pub(crate) fn log_message(text: &str) -> String {
+pub fn log_message(text: &str) -> String {
     log_text(text, LOG_MESSAGE_MAX)
 }
 
@@ -119,7 +119,7 @@ fn log_text(text: &str, most: usize) -> String {
 
 /// The value of a metric's label (Prometheus text format), cut after 64
 /// characters.
-pub(crate) fn label(text: &str) -> String {
+pub fn label(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars().take(LABEL_MAX) {
         match c {
@@ -134,7 +134,7 @@ pub(crate) fn label(text: &str) -> String {
 }
 
 /// Text in a quoted node of a Mermaid diagram.
-pub(crate) fn mermaid(text: &str) -> String {
+pub fn mermaid(text: &str) -> String {
     let text = printable(text);
     text.replace('&', "#amp;").replace('"', "#quot;").replace('<', "#lt;").replace('>', "#gt;")
 }

@@ -199,4 +199,8 @@ fn the_digest_does_not_depend_on_how_the_configuration_is_written() {
     let digests: Vec<_> = lines(&file).into_iter().map(|line| line.digest).collect();
     assert_eq!(digests[0], digests[1]);
     assert_ne!(digests[0], digests[2]);
+    // Whoever changes the file that root writes changes the digest.
+    let elsewhere = directory.path().join("elsewhere.log");
+    Call::new("ADD", &logged_to(conf, &elsewhere, "info")).run().ok();
+    assert_ne!(digests[0], lines(&elsewhere)[0].digest);
 }

@@ -115,12 +115,16 @@ fn status_without_nf_tables_is_a_warning() {
     }
 }
 
+/// CRI-O passes them at each of its starts, under either name.
 #[test]
-fn gc_takes_valid_attachments_or_none() {
+fn gc_takes_valid_attachments_or_none_and_warns_of_neither() {
     for attachments in [json!([{"containerID": "pod1", "ifname": "eth0"}]), Value::Null] {
         let mut conf = conf("1.1.0");
-        conf["cni.dev/valid-attachments"] = attachments;
-        assert_eq!(Call::new("GC", &conf).run().ok(), "");
+        for field in ["cni.dev/valid-attachments", "cni.dev/attachments"] {
+            conf[field] = attachments.clone();
+        }
+        let answer = Call::new("GC", &conf).run();
+        assert_eq!((answer.ok(), answer.stderr.as_str()), ("", ""));
     }
 }
 

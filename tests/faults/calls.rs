@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use serde_json::json;
+
 use super::{Enrolled, Pod, each_in_a_pod};
 use crate::support::strace::{self, Place};
 
@@ -112,6 +114,25 @@ fn the_netlink_sockets_failures_are_told() {
             pod.assert_recovers(injection);
         }
     });
+}
+
+/// Runtimes repeat STATUS every few seconds, on a node where no pod is at fault.
+#[test]
+fn a_status_without_nf_tables_is_one_short_line_about_the_node() {
+    let mut pod = Pod::new(Enrolled::ByVolume);
+    pod.conf["cniVersion"] = json!("1.1.0");
+    for error in ["EPROTONOSUPPORT", "EPERM", "EMFILE"] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = dir.path().join("osm-cni.log");
+        pod.conf["logFile"] = json!(log);
+        let (answer, trace) = strace::inject(&pod.call("STATUS"), &format!("socket:error={error}"));
+        answer.ok();
+        assert!(trace.was_injected(), "{trace:?}");
+        let text = std::fs::read_to_string(&log).expect("the log");
+        assert_eq!((text.lines().count(), text.len() < 300), (1, true), "{text}");
+        assert!(text.contains("pods of the mesh cannot start on this node: "), "{text}");
+        assert!(!text.contains("namespace"), "{text}");
+    }
 }
 
 #[test]

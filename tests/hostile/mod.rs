@@ -7,6 +7,7 @@ mod appetite;
 mod conflists;
 mod log_lines;
 mod process;
+mod settings;
 mod whole_calls;
 
 use proptest::collection::vec;

@@ -98,3 +98,13 @@ fn program_manifests_and_chart_have_one_version() {
         }
     }
 }
+
+/// Whoever runs the image without saying more is nobody.
+#[test]
+fn the_image_is_nobodys_and_the_daemonset_says_that_it_is_root() {
+    let dockerfile = read("Dockerfile");
+    let user = dockerfile.lines().rev().find_map(|line| line.strip_prefix("USER "));
+    assert_eq!(user, Some("65532:65532"));
+    let manifest = read("install/base/osm-cni.yaml");
+    assert!(manifest.contains("runAsUser: 0\n"), "the installer writes as root");
+}
