@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::error_chain::ErrorChain;
 use crate::sanitize::log_value;
 
-/// One call, as it stands in the log: `verb=ADD container=… decision=redirect …`.
+/// One call, as the log has it: `verb=ADD container=… decision=redirect …`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CallRecord {

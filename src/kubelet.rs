@@ -32,7 +32,7 @@ pub struct VolumeQuery<'a> {
 /// What the node's disk knows of a pod's volumes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Volumes {
-    /// The kubelet's directory has no pods in it: perhaps it is another one.
+    /// There is no directory of pods: the setting `kubeletDir` may be wrong.
     NoPodsDirectory,
     /// The kubelet has no directory for the pod.
     NoPod,

@@ -60,8 +60,8 @@ pub(crate) fn add(attachment: &Attachment) -> Result<Report, PluginError> {
     let mut report = decide(attachment, &owner)?;
     let Some(redirect) = report.redirect() else { return Ok(report) };
     let (ruleset, rules) = (&redirect.ruleset, redirect.ruleset.rule_count());
-    // In a pod that was just made nobody has set a rule yet. The transaction
-    // states so, which spares a request.
+    // A pod that was just made has no rules yet. The transaction states the generation
+    // of such a namespace, which saves a request.
     let batch = encode::create(ruleset, Some(encode::UNTOUCHED));
     let mut kernel = enter(&attachment.netns)?;
     let added = match kernel.commit(&batch) {
@@ -88,8 +88,8 @@ enum Added {
     Nothing { first: Owner },
 }
 
-/// Sets the rules where some were set before: perhaps by an earlier ADD, or by
-/// that of another interface.
+/// Sets the rules in a namespace that has seen rules before, for example of an earlier
+/// ADD, or of an ADD for another interface.
 fn add_where_rules_may_be(
     kernel: &mut NftSocket,
     ruleset: &Ruleset,
@@ -168,7 +168,7 @@ fn remove(owner: &Owner, interface: &str, netns: &Path) -> Result<String, Plugin
     if ours.is_empty() {
         return Ok("no tables of this attachment".to_owned());
     }
-    // A pod that lives on with another interface keeps its redirection.
+    // A pod that keeps another interface is not being removed: it keeps its rules.
     let doing = "list the interfaces of the pod";
     let other = links::other_up(interface).map_err(|source| NftError::Socket { doing, source })?;
     if let Some(other) = other {

@@ -57,7 +57,7 @@ pub(super) fn parse(
     Ok(Some(given))
 }
 
-/// The option that an argument names; none if it is none.
+/// The option that an argument names; `None` if the argument is no option.
 fn find(options: &[Opt], argument: &lexopt::Arg<'_>) -> Result<Option<Opt>, CliError> {
     let unknown = |name: &str| {
         let near = nearest(name, options.iter().map(|option| option.name));
@@ -138,7 +138,7 @@ impl Given {
         self.values(option).map(move |value| utf8(&name, value))
     }
 
-    /// The option's value as what it stands for; `form` says what that is.
+    /// The option's value, parsed; `form` says in an error what is needed.
     ///
     /// # Errors
     /// It is of another form.
@@ -150,7 +150,7 @@ impl Given {
         Ok(self.all_parsed(option, form)?.into_iter().next())
     }
 
-    /// The option's values as what they stand for.
+    /// The option's values, parsed.
     ///
     /// # Errors
     /// One is of another form.

@@ -94,7 +94,7 @@ fn live_pod(options: InstalledOptions, connection: ConnectionOptions) -> Result<
     Ok(Case { connection, outcome, assumed: "", ruleset, installed: pod.installed })
 }
 
-/// Rules of others stand in the way of following ours.
+/// The error for a table with rules that osm-cni did not make.
 fn foreign(installed: &Installed) -> CliError {
     let chains = installed
         .tables

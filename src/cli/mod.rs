@@ -109,7 +109,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> u8 {
     for (index, line) in lines.iter().enumerate() {
         let line = sanitize::message(line, MESSAGE_MAX);
         let name = if index == 0 { "osm-cni: " } else { "" };
-        // A closed standard error leaves nobody to report to.
+        // Standard error may be closed: then nothing can be reported.
         let _ = writeln!(io::stderr(), "{name}{line}");
     }
     code
@@ -127,7 +127,7 @@ pub fn attachment_of_cache(text: &str) -> Option<(String, String)> {
 fn warn(warnings: &[String]) {
     for warning in warnings {
         let warning = sanitize::message(warning, MESSAGE_MAX);
-        // A closed standard error leaves nobody to report to.
+        // Standard error may be closed: then nothing can be reported.
         let _ = writeln!(io::stderr(), "osm-cni: {warning}");
     }
 }

@@ -39,7 +39,7 @@ pub(super) enum Value {
 
 /// A type whose values are words on the command line.
 pub(super) trait Words: Copy + 'static {
-    /// Each word and what it stands for.
+    /// Each word and its value.
     fn words() -> Vec<(&'static str, Self)>;
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::admit::Decision;
 
-/// A decision, or the error for which there is none.
+/// A decision, or the error that prevented one.
 pub(super) type Outcome = Result<Decision, String>;
 
 /// The fields `decision`, `reason`, `reasonWord` and `mesh` of a document.

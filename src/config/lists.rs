@@ -116,7 +116,7 @@ pub(crate) fn parse_uid(text: &str) -> Result<u32, Expected> {
 }
 
 /// Reads an interface's name as the kernel takes it (`dev_valid_name` in
-/// `net/core/dev.c`), where a `+` behind it stands for any ending.
+/// `net/core/dev.c`), where a `+` after it means any ending.
 pub(crate) fn parse_interface(text: &str) -> Result<InterfacePattern, Expected> {
     let (name, prefix) = match text.strip_suffix('+') {
         Some(name) => (name, true),

@@ -175,7 +175,8 @@ impl MeshConfig {
     }
 }
 
-/// The object of this name, made if it is missing; none if it is none.
+/// The object of this name, which is created if it is missing; `None` if the field is
+/// no object.
 fn object<'m>(
     fields: &'m mut Map<String, Value>,
     name: &str,

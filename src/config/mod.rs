@@ -84,7 +84,8 @@ pub(crate) struct Mesh {
     pub(crate) annotation_prefix: String,
     /// Names of volumes by which an injected sidecar is recognised.
     pub(crate) sidecar_volumes: Vec<String>,
-    /// Namespaces whose pods have a sidecar, where no volume tells; `*` is all.
+    /// Namespaces whose pods have a sidecar, if that cannot be seen by a volume; `*`
+    /// means all.
     pub(crate) namespaces: Vec<String>,
     /// Whether pods may take themselves out of interception.
     pub(crate) pod_exclusions: PodExclusions,
@@ -200,8 +201,8 @@ impl Settings {
         selection.meshes.iter().try_for_each(|mesh| mesh.redirection.as_ref().map(|_| ()))
     }
 
-    /// Twelve hexadecimal digits that stand for the settings in force, whatever
-    /// the form that they were written in. Two versions of osm-cni may have
+    /// A digest of the settings in force, twelve hexadecimal digits, whatever the form
+    /// that they were written in. Two versions of osm-cni may have
     /// different digits for the same settings.
     pub fn digest(&self) -> String {
         let mut hash = DefaultHasher::new();

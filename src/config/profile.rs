@@ -77,7 +77,7 @@ pub(crate) struct ProxyDefaults {
     pub(crate) admin_port: u16,
 }
 
-/// How a MeshConfig of this mesh is recognised, and what it stands for.
+/// How a MeshConfig of this mesh is recognised, and which ruleset it selects.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct MeshConfigKind {
     /// The group of its `apiVersion`.

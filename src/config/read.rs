@@ -30,7 +30,7 @@ pub(super) struct Object<'a> {
     fields: BTreeMap<String, &'a RawValue>,
 }
 
-/// A field that may be missing. `null` is as good as missing.
+/// A field that may be missing. `null` counts as missing.
 #[derive(Debug, Clone)]
 pub(super) struct Field<'a> {
     path: String,

@@ -25,7 +25,7 @@ const MESH_FIELDS: [&str; 9] = [
     "annotationPrefix",
 ];
 
-/// Fields of the CNI specification (and of libcni) that stand beside ours.
+/// Fields of the CNI specification (and of libcni) that an entry may have beside ours.
 /// Those that begin with `cni.dev/` are the specification's, too.
 const CNI_FIELDS: [&str; 9] = [
     "cniVersion",

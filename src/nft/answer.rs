@@ -22,14 +22,14 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads an answer; none if the message is none.
+    /// Reads an answer; `None` if the message is no answer.
     pub(super) fn read(message: &Message<'a>) -> Option<Self> {
         if u32::from(message.kind) != NLMSG_ERROR {
             return None;
         }
         let error = ne_u32(message.body, 0)? as i32;
         let flags = u32::from(message.flags);
-        // our own message comes back in it, whole or only its header
+        // It contains our own message, whole or only its header.
         let echo =
             if flags & NLM_F_CAPPED != 0 { HEADER } else { ne_u32(message.body, 4)? as usize };
         let details = message.body.get(netlink::align(echo).saturating_add(4)..);

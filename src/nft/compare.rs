@@ -1,5 +1,5 @@
 //! Compares the installed rules with the expected ruleset. The first difference
-//! is named; counters, handles and the order of chains are none.
+//! is named. Counters, handles and the order of chains are not compared.
 //!
 //! Pure.
 

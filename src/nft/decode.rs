@@ -24,7 +24,7 @@ use super::netlink::{self, Attributes, Message, Messages};
 use super::uapi;
 use crate::ruleset::{ChainKind, Elements, Family, Hook, HookPoint, Owner, Set, TABLE};
 
-/// Reads the datagrams of a dump, one behind the other: tables, chains, sets,
+/// Reads the datagrams of a dump, one after the other: tables, chains, sets,
 /// elements and rules in any order that has parents before children; a table
 /// that comes again replaces the first. Objects of other tables are skipped.
 pub fn installed(dump: &[u8]) -> Installed {
@@ -39,7 +39,7 @@ fn decoded(dump: &[u8]) -> (Installed, bool) {
     decoder.finish()
 }
 
-/// The tables of one name, as far as a dump has told them.
+/// The tables of one name, as far as the dump has been read.
 #[derive(Debug)]
 pub(super) struct Decoder {
     table: &'static str,

@@ -55,8 +55,8 @@ impl<'a> Message<'a> {
         Attributes(self.body.get(NF_HEADER - HEADER..).unwrap_or_default())
     }
 
-    /// Writes the message. Its sender's port stays 0, which is the kernel's,
-    /// and in a message to it stands for any.
+    /// Writes the message. The sender's port (`nlmsg_pid`) is 0: the kernel does not
+    /// check it in a request.
     pub(crate) fn write(&self, bytes: &mut Vec<u8>) {
         let mut header = [0; HEADER];
         header[..4].copy_from_slice(&((HEADER + self.body.len()) as u32).to_ne_bytes());

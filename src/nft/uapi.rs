@@ -131,7 +131,7 @@ pub(super) const BITWISE_MASK_XOR: u32 = 0;
 /// `IFNAMSIZ`: the bytes of an interface's name with its padding.
 pub(super) const INTERFACE_NAME: usize = 16;
 
-/// Where the destination port stands in a TCP header.
+/// The offset of the destination port in a TCP header.
 pub(super) const PORT_OFFSET: u32 = 2;
 
 /// rustables' name for a family.
@@ -142,7 +142,7 @@ pub(super) fn protocol_family(family: Family) -> ProtocolFamily {
     }
 }
 
-/// Where the destination address stands in an IP header.
+/// The offset of the destination address in an IP header.
 pub(super) fn address_offset(family: Family) -> u32 {
     match family {
         Family::Ip => 16,

@@ -127,7 +127,7 @@ impl Round {
     }
 }
 
-/// A pod is reported once, and again if its sandbox is made anew.
+/// A pod is reported once, and again if its sandbox is recreated.
 fn key(finding: &Finding) -> String {
     finding.attachment.container.clone()
 }

@@ -174,7 +174,7 @@ impl Network {
     }
 
     /// Whether the list holds exactly this entry, whole, once, and behind
-    /// another plugin. Other plugins may stand behind it.
+    /// another plugin. Other plugins may follow it.
     #[must_use]
     pub fn holds(&self, entry: &Map<String, Value>) -> bool {
         self.kinds().filter(|kind| *kind == PLUGIN_TYPE).count() == 1

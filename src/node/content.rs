@@ -17,7 +17,7 @@ use rustix::fs::{XattrFlags, fgetxattr, fsetxattr};
 pub(crate) const MAX_TEXT: u64 = 2 << 20;
 /// The extended attribute that holds our mark and the digest of the bytes. It
 /// follows the file when that is renamed, and stays behind when the file is
-/// copied or written anew.
+/// copied or rewritten.
 const MARK: &str = "user.osm-cni";
 
 /// A digest of a file's bytes when it was read.
@@ -92,7 +92,7 @@ pub(crate) fn text(path: &Path) -> io::Result<String> {
 
 impl Mark {
     /// Marks a file that holds these bytes. A file system without extended
-    /// attributes has no marks: there only the name tells our list.
+    /// attributes has no marks: there our list is recognised only by its name.
     pub(crate) fn put(self, file: &File, bytes: &[u8]) {
         let _ = fsetxattr(file, MARK, self.value(bytes).as_bytes(), XattrFlags::empty());
     }

@@ -124,7 +124,7 @@ pub(crate) fn exchange(new: &Path, path: &Path, expected: Seen) -> Result<(), No
     Err(changed())
 }
 
-/// Moves a file aside, if it holds what was seen. `None` if there is none.
+/// Moves a file aside, if it has the expected content. `None` if there is no file.
 fn take(path: &Path, expected: Seen) -> Result<Option<PathBuf>, NodeError> {
     // Another process that cleans up leaves a locked file alone.
     let _lock = replace::lock_shared(path);

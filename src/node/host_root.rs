@@ -1,4 +1,4 @@
-//! The node's file system, perhaps mounted below a directory of ours: a debug
+//! The node's file system, which may be mounted below another directory: a debug
 //! container sees it at `/host`.
 //!
 //! Reads files and directories. Links are followed as the node follows them,
@@ -37,7 +37,7 @@ impl HostRoot {
         self.0 == Path::new("/")
     }
 
-    /// A path of the node as it is called here.
+    /// The path in this container of a path of the node.
     pub(crate) fn shown(&self, of_node: &Path) -> PathBuf {
         match of_node.strip_prefix("/") {
             Ok(below) if !self.is_ours() => self.0.join(below),
@@ -99,7 +99,7 @@ impl HostRoot {
     /// Reads a regular file.
     ///
     /// # Errors
-    /// It is none, is too large, is no UTF-8, or cannot be read.
+    /// It is no regular file, is too large, is not UTF-8, or cannot be read.
     pub(crate) fn read(&self, of_node: &Path) -> io::Result<(String, Option<SystemTime>)> {
         let file = File::from(self.open(of_node)?);
         let metadata = file.metadata()?;

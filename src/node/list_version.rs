@@ -60,7 +60,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Without any version it is 0.1.0. `null` is none of a list's versions.
+/// The versions of a list. Without any it is 0.1.0. A `cniVersion` of `null` is an error.
 pub(super) fn versions(fields: &Fields<'_>) -> Result<Versions, Broken> {
     let listed: Vec<String> = match fields.get("cniVersions") {
         None => Vec::new(),

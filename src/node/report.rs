@@ -120,7 +120,7 @@ impl Write for Queue {
 #[derive(Debug)]
 pub(crate) struct Reporter {
     output: Output,
-    /// Its name stands in each line.
+    /// The name of the command, which is part of each line.
     command: &'static str,
     said: String,
     problems: BTreeSet<u64>,

@@ -161,7 +161,7 @@ impl Position {
         self.mark.drain(..self.mark.len().saturating_sub(MARK));
     }
 
-    /// Whether the file was written anew: it is shorter, it has other bytes
+    /// Whether the file was rewritten: it is shorter, it has other bytes
     /// before our position, or it changed without growing.
     fn is_truncated(&self) -> bool {
         let Ok(meta) = self.file.metadata() else { return false };

@@ -1,5 +1,5 @@
 //! `uninstall`: takes our entry out of the node's configuration, and with
-//! `--stay` takes it out again whenever somebody brings it back.
+//! `--stay` removes it again whenever another program restores it.
 //!
 //! I/O: none of its own; through `files.rs`, `binary.rs` and `watch.rs`.
 
@@ -56,7 +56,7 @@ pub(crate) fn once(options: &Options) -> Result<Vec<String>, NodeError> {
     Ok(done)
 }
 
-/// Stays until SIGTERM, and takes our entry out again when it comes back.
+/// Runs until SIGTERM, and removes our entry again if another program restores it.
 ///
 /// # Errors
 /// The kernel gives no signal descriptor.

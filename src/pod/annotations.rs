@@ -20,7 +20,7 @@ pub enum Annotations {
     NotPassed,
     /// These, none included.
     Passed(BTreeMap<String, AnnotationValue>),
-    /// The runtime passed something that has not their form.
+    /// The runtime passed something else than a map.
     Malformed(Malformed),
 }
 
@@ -96,7 +96,7 @@ impl Annotations {
         Annotations::Passed(all.collect())
     }
 
-    /// Whether there is none, passed or not.
+    /// Whether there is no annotation, or none was passed.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Annotations::NotPassed => true,

@@ -38,7 +38,7 @@ impl Candidate<'_> {
 enum Sidecar {
     /// These of the volumes looked for are mounted.
     Seen(Vec<String>),
-    /// Nothing, perhaps for a reason that the operator should know.
+    /// The volumes are not known; the reason, if the operator should know it.
     Unseen(Option<SidecarUnknown>),
 }
 

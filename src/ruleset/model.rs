@@ -103,7 +103,7 @@ pub enum Match {
     /// `ct state new`
     NewConnection,
     /// `tcp dport [& mask ==] value`. The mask is 0xffff for a plain
-    /// comparison; it stands on whole ports, in host order.
+    /// comparison; it is in host byte order.
     DestinationPort {
         /// The bits that count.
         mask: u16,

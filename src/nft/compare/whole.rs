@@ -91,8 +91,8 @@ fn rules(
     })
 }
 
-/// Compares without the conditions that match every packet, and with any of the
-/// pod's addresses as good as another.
+/// Compares without the conditions that match every packet. Any address of the pod is
+/// accepted in place of another.
 fn same_rule(expected: &Rule, found: &Rule, is_pods: &dyn Fn(IpAddr) -> bool) -> bool {
     fn conditions(rule: &Rule) -> impl Iterator<Item = &Match> {
         rule.matches.iter().filter(|condition| match condition {

@@ -99,7 +99,7 @@ impl<'r> Writer<'r> {
 
     /// Numbers the messages in their order. The kernel answers after the commit,
     /// errors always, success only where NLM_F_ACK is set: so the last message's
-    /// answer tells that all went well, and the receive buffer can't overflow
+    /// answer means that the commit succeeded, and the receive buffer can't overflow
     /// however long the batch is. With a generation the kernel refuses the batch
     /// if it is not the namespace's.
     pub(super) fn finish(self, generation: Option<u32>) -> Batch<'r> {

@@ -1,6 +1,5 @@
-//! nft syntax, in the words that `nft list table` (1.0.6) chooses, so that
-//! what is printed here can be held against the kernel's list, and loaded with
-//! `nft -f`.
+//! nft syntax as `nft list table` (1.0.6) prints it, so that the text can be compared
+//! with a list of the kernel's rules, and loaded with `nft -f`.
 //!
 //! Pure.
 
