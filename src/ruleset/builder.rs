@@ -1,4 +1,4 @@
-//! One table under construction: what the base chains ([`super::build`]), the
+//! One table under construction: what the base chains ([`super::build()`]), the
 //! outbound chains ([`super::osm_v0`], [`super::osm_v1`]), the lists and the probe
 //! rule are made with.
 //!

@@ -83,7 +83,7 @@ pub enum End {
     Reset,
 }
 
-/// Why a ruleset could not be followed. [`super::build`] makes none of these.
+/// Why a ruleset could not be followed. [`super::build()`] makes none of these.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
     /// A jump leads nowhere.

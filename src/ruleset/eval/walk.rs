@@ -1,6 +1,6 @@
 //! A walk through the chains of a table. What its conditions say of the packet
 //! is another's answer: [`super::conditions`] for one packet,
-//! [`super::decisions`] for all of them.
+//! [`super::decisions()`] for all of them.
 //!
 //! Pure.
 
