@@ -8,7 +8,7 @@ TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := target/release/osm-cni
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
-.PHONY: help build demo test test-containerd test-nft test-differential test-kyverno test-helm4 prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down test-cluster test-conformance bench soak fuzz deny advisories release reproduce lint lint-install clean
+.PHONY: help build demo test test-containerd test-nft test-differential test-kyverno test-helm4 prove test-kernels test-kernels-short test-headers test-image image cluster cluster-down cluster-kyverno test-cluster test-conformance bench soak fuzz deny advisories release reproduce lint lint-install clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -110,6 +110,10 @@ cluster-down: ## remove the cluster that `make cluster` or KEEP=1 left
 test-cluster: ## test install/ and pods on a cluster; KEEP=1 keeps it
 	@scripts/needs.sh cluster
 	@tests/cluster/test.sh
+
+cluster-kyverno: ## test the policies with Kyverno's admission controller, on such a cluster; KEEP=1 keeps it
+	@scripts/needs.sh cluster
+	@tests/cluster/kyverno.sh
 
 test-conformance: ## run Kubernetes' own tests on such a cluster; FOCUS=REGEX, PARALLEL=4, KEEP=1
 	@scripts/needs.sh cluster

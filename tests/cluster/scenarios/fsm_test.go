@@ -10,13 +10,7 @@ import (
 // fsm: FSM's overlay and policies as they are, with a pod of FSM in a namespace that
 // enforces `restricted`.
 func fsm(t *testing.T, c *Cluster) {
-	c.injector(t, "fsm")
-	c.apply(t, "install/overlays/fsm/admission-policy.yaml")
-	c.apply(t, "install/overlays/fsm/native-admission-policy.yaml")
-	c.kubectl(t, "apply", "-k", filepath.Join(c.root, "install/overlays/fsm"))
-	c.hurry(t)
-	c.inForce(t, "fsm")
-	c.policiesInForce(t, "fsm", "fsm-policies-in-force")
+	c.fsmOverlay(t, "admission-policy.yaml")
 
 	namespace := c.meshOf(t, "fsm", "fsm")
 	server := c.server(t, namespace)
@@ -38,6 +32,18 @@ func fsm(t *testing.T, c *Cluster) {
 	c.start(t, outside, client)
 	c.expectWay(t, outside, "client", server, captured)
 	c.expectWay(t, outside, "client", strings.Replace(server, ":8080", ":8081", 1), direct)
+}
+
+// fsmOverlay makes it a cluster of FSM, with policies of this kind.
+func (c *Cluster) fsmOverlay(t *testing.T, policy string) {
+	t.Helper()
+	c.injector(t, "fsm")
+	c.apply(t, "install/overlays/fsm/"+policy)
+	c.apply(t, "install/overlays/fsm/native-"+policy)
+	c.kubectl(t, "apply", "-k", filepath.Join(c.root, "install/overlays/fsm"))
+	c.hurry(t)
+	c.inForce(t, "fsm")
+	c.policiesInForce(t, "fsm", "fsm-policies-in-force")
 }
 
 // fsmNative: native sidecars of FSM. Its proxy has hooks; the one before its end, which

@@ -42,6 +42,7 @@ var (
 	}
 	changes = []law{
 		{"native sidecars come out the same in any order of the policies, and by their policy alone", policyOrder},
+		{"with the documented policy nobody changes the exclusions of a running pod", frozenExclusions},
 		{"sixty pods at once all get their rules", crowd},
 		{"meshconfig-sync keeps the MeshConfig beside the operator's settings, and writes nothing else", meshConfig},
 		{"a pod of FSM in a restricted namespace is validated, and redirected by FSM's chains", fsm},
@@ -60,6 +61,16 @@ var (
 		{"uninstalled, nothing is captured and pods made before can be removed", uninstalled},
 		{"pods older than the plugin are named, and repaired in place", olderPods},
 		{"under a quota as GKE's the DaemonSet comes with its overlay", quota},
+	}
+	// On a cluster of its own: kyverno.sh.
+	kyverno = []law{
+		{"Kyverno's admission controller takes the place of the API server's policies", kyvernoPolicies},
+		{"an injected pod runs in a restricted namespace, with the validator for osm-init", restricted},
+		{"a workload with a validator of its own is given no second one", ownValidator},
+		{"native sidecars: the validator, the proxy, the wait, then the application's init containers", nativeOrder},
+		{"native sidecars: a Job ends by itself, and its init container has its network through both proxies", nativeJob},
+		{"native sidecars: all three kinds of probes pass, the health check's helper moved too", nativeProbes},
+		{"native sidecars of FSM: probes, a Job that ends, a proxy until the end", kyvernoFSM},
 	}
 )
 
@@ -91,4 +102,9 @@ func TestPods(t *testing.T) {
 // TestChanges ends with the removal of everything.
 func TestChanges(t *testing.T) {
 	hold(t, newCluster(t), changes)
+}
+
+// TestKyverno needs what TestInstallation leaves.
+func TestKyverno(t *testing.T) {
+	hold(t, newCluster(t), kyverno)
 }

@@ -1,7 +1,10 @@
 package scenarios
 
 import (
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +168,43 @@ func ownValidator(t *testing.T, c *Cluster) {
 	if len(web.Spec.InitContainers) != 1 || web.Spec.InitContainers[0].Name != "osm-validate" {
 		t.Errorf("the init containers are %v", web.Spec.InitContainers)
 	}
+}
+
+// frozenExclusions: the policy of docs/annotations.md as it stands there.
+func frozenExclusions(t *testing.T, c *Cluster) {
+	page, err := os.ReadFile(filepath.Join(c.root, "docs/annotations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, policy, _ := strings.Cut(string(page), "```yaml\n")
+	policy, _, found := strings.Cut(policy, "```")
+	if !found {
+		t.Fatal("docs/annotations.md has no policy")
+	}
+	namespace := c.namespace(t, "frozen-exclusions")
+	c.start(t, namespace, c.pod("web", "worker"))
+	annotate := func(annotation string) error {
+		_, err := command(t, "", "kubectl", "-n", namespace, "annotate", "--overwrite", "pod/web", annotation)
+		return err
+	}
+	c.applyText(t, policy)
+	eventually(t, "the policy", func() error {
+		if err := annotate(fmt.Sprintf("openservicemesh.io/outbound-port-exclusion-list=%d", time.Now().Unix()%1000+1)); err == nil {
+			return errors.New("exclusions can be changed")
+		} else if !strings.Contains(err.Error(), "exclusions of a running pod may not be changed") {
+			t.Fatal(err)
+		}
+		return nil
+	})
+	for _, annotation := range []string{"openservicemesh.io/sidecar-injection=disabled", "openservicemesh.io/outbound-uid-exclusion-list=0"} {
+		if annotate(annotation) == nil {
+			t.Errorf("%s was admitted", annotation)
+		}
+	}
+	if err := annotate("example.com/other=1"); err != nil {
+		t.Error(err)
+	}
+	c.kubectl(t, "delete", "validatingadmissionpolicy,validatingadmissionpolicybinding", "osm-cni-annotations")
 }
 
 // wrongSettings: what a ConfigMap has wrong is refused, and the last good ones stay.
