@@ -31,7 +31,7 @@ const TARGET: SocketAddr =
 pub(crate) const SIZES: [usize; 4] = [0, 100, 1_000, 10_000];
 
 /// A kind of pod, and how long its connections took.
-pub(crate) struct Pod {
+pub(crate) struct PodTimes {
     /// Who set the rules; none without any.
     pub(crate) tool: Option<&'static str>,
     /// How many ranges are excluded.
@@ -41,7 +41,7 @@ pub(crate) struct Pod {
     pub(crate) blocks: Vec<Vec<Duration>>,
 }
 
-impl Pod {
+impl PodTimes {
     /// The times of all connections, sorted.
     pub(crate) fn times(&self) -> Vec<Duration> {
         let mut times = self.blocks.concat();
@@ -52,7 +52,7 @@ impl Pod {
     /// How many times as long as in the other pod. The machine is faster at one
     /// time than at another: so block is compared with block, and the median of
     /// the ratios is reported.
-    pub(crate) fn ratio(&self, other: &Pod) -> f64 {
+    pub(crate) fn ratio(&self, other: &PodTimes) -> f64 {
         let seconds = |block: &Vec<Duration>| median(block).as_secs_f64();
         let pairs = self.blocks.iter().zip(&other.blocks);
         let mut ratios: Vec<f64> = pairs.map(|(a, b)| seconds(a) / seconds(b)).collect();
@@ -64,7 +64,7 @@ impl Pod {
 /// Makes a pod of each kind and connects in all of them, a block at a time and
 /// in a new random order for each round: who comes after whom decides what is
 /// left in the caches.
-pub(crate) fn run(files: &Files) -> io::Result<Vec<Pod>> {
+pub(crate) fn run(files: &Files) -> io::Result<Vec<PodTimes>> {
     let mut pods = vec![(None, 0, None)];
     for size in SIZES {
         let traffic = if size == 0 { json!({}) } else { lists(size, 0) };
@@ -80,7 +80,7 @@ pub(crate) fn run(files: &Files) -> io::Result<Vec<Pod>> {
     for (index, (tool, ranges, program)) in pods.into_iter().enumerate() {
         let set = |program: Program| program.run(&spaces.path(index)).map(drop);
         program.map(set).transpose()?;
-        kinds.push(Pod { tool, ranges, blocks: Vec::with_capacity(BLOCKS) });
+        kinds.push(PodTimes { tool, ranges, blocks: Vec::with_capacity(BLOCKS) });
     }
     let mut random = fastrand::Rng::with_seed(1);
     let mut order: Vec<usize> = (0..kinds.len()).collect();

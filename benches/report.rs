@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cases::{
     DEFAULTS, DOCUMENT, EMPTY, IPTABLES, MINIMAL, NFT, OUTSIDE, RESTORE, TEN_THOUSAND, THOUSAND,
 };
-use crate::connect::Pod;
+use crate::connect::PodTimes;
 use crate::crowd::{Crowd, PODS};
 use crate::sandbox::{self, Runtime};
 use crate::statistics::{median, percentile};
@@ -33,7 +33,7 @@ pub(crate) struct Report {
     /// Many at once.
     pub(crate) crowds: Vec<Crowd>,
     /// Connections.
-    pub(crate) pods: Vec<Pod>,
+    pub(crate) pods: Vec<PodTimes>,
     /// A pod's start with and without osm-cni.
     pub(crate) runtimes: Vec<Runtime>,
     /// Bytes of the binary.
@@ -56,7 +56,7 @@ impl Report {
     }
 
     /// The pod of this kind.
-    fn pod(&self, tool: Option<&str>, ranges: usize) -> Option<&Pod> {
+    fn pod(&self, tool: Option<&str>, ranges: usize) -> Option<&PodTimes> {
         self.pods.iter().find(|pod| pod.tool == tool && pod.ranges == ranges)
     }
 
@@ -189,7 +189,7 @@ impl fmt::Display for Report {
         )?;
         let bare = self.pod(None, 0);
         for pod in &self.pods {
-            let Pod { tool, ranges, .. } = pod;
+            let PodTimes { tool, ranges, .. } = pod;
             let times = pod.times();
             let (half, p99) = (Us(median(&times)), Us(percentile(&times, 99)));
             let ratio = bare.map_or(f64::NAN, |bare| pod.ratio(bare));

@@ -7,19 +7,19 @@ use osm_cni::ruleset::{Family, Owner, Ruleset};
 use super::samples;
 use crate::support::netns::TestNetns;
 
-struct Pod {
+struct InstalledRules {
     netns: TestNetns,
     nft: NftSocket,
     ruleset: Ruleset,
 }
 
-impl Pod {
+impl InstalledRules {
     fn new() -> Self {
         let netns = TestNetns::new();
         let mut nft = netns.nft();
         let ruleset = samples::everything();
         nft.commit(&encode::replace(&ruleset, &[])).expect("committed");
-        Pod { netns, nft, ruleset }
+        InstalledRules { netns, nft, ruleset }
     }
 
     fn heal(&mut self) {
@@ -41,8 +41,8 @@ impl Pod {
 
 #[test]
 fn each_damage_is_named() {
-    let mut pod = Pod::new();
-    let rule = |pod: &mut Pod, family: Family, chain: &str, number| {
+    let mut pod = InstalledRules::new();
+    let rule = |pod: &mut InstalledRules, family: Family, chain: &str, number| {
         let handle = pod.handle(family, chain, number);
         format!("rule {} osm {chain} handle {handle}", family.as_str())
     };
@@ -136,7 +136,7 @@ fn each_damage_is_named() {
     }
 }
 
-fn assert_damage(pod: &mut Pod, damage: &str, name: &str) {
+fn assert_damage(pod: &mut InstalledRules, damage: &str, name: &str) {
     if damage.contains("delete chain ip osm RESET") {
         pod.netns.nft_load("flush chain ip osm RESET");
     }
@@ -147,7 +147,7 @@ fn assert_damage(pod: &mut Pod, damage: &str, name: &str) {
 
 #[test]
 fn the_table_of_another_attachment_is_not_this_ones() {
-    let mut pod = Pod::new();
+    let mut pod = InstalledRules::new();
     let installed = pod.nft.installed().expect("read back");
     pod.ruleset.tables[0].owner = Some(Owner::new("another", "eth0"));
     let difference = check(&pod.ruleset, &installed, |_| false).expect_err("found").to_string();
@@ -161,7 +161,7 @@ fn the_table_of_another_attachment_is_not_this_ones() {
 
 #[test]
 fn a_table_too_many_is_a_difference() {
-    let mut pod = Pod::new();
+    let mut pod = InstalledRules::new();
     pod.ruleset.tables.truncate(1);
     assert_eq!(pod.difference().as_deref(), Some("table ip6 osm should not be there"));
 }
