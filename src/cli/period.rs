@@ -19,7 +19,7 @@ pub(super) const FORM: &str = "a time like 10s or 500ms";
 pub(super) struct NoPeriod;
 
 impl Period {
-    /// So many seconds.
+    /// This many seconds.
     pub(super) const fn seconds(seconds: u64) -> Self {
         Period(Duration::from_secs(seconds))
     }

@@ -34,7 +34,7 @@ const SURPLUS: usize = 256;
 /// read than this. Ours has ten chains.
 const OBJECTS_MAX: usize = 4096;
 
-/// So many bytes of the kernel's answers are read beside what is expected: half a
+/// How many bytes of the kernel's answers are read beyond what is expected: half a
 /// million elements, some thirty thousand rules, or the chains of other tables.
 const BYTES_MAX: usize = 8 << 20;
 

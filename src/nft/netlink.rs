@@ -229,7 +229,7 @@ pub(crate) fn add_nested(bytes: &mut Vec<u8>, kind: u16, fill: impl FnOnce(&mut 
     bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
 }
 
-/// `struct nlattr` in front of so many bytes.
+/// `struct nlattr` for a value of this length.
 fn attribute_header(kind: u16, length: usize) -> [u8; ATTRIBUTE_HEADER] {
     let [a, b] = ((ATTRIBUTE_HEADER + length) as u16).to_ne_bytes();
     let [c, d] = kind.to_ne_bytes();

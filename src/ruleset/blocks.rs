@@ -1,13 +1,12 @@
-//! Ranges of numbers as aligned blocks, which a look-up of masked values can
-//! hold; prefix masks; merged ranges. For addresses and ports alike.
+//! Splits ranges of numbers into aligned blocks, which a set with masked values can
+//! hold; merges ranges; makes prefix masks. For addresses and ports.
 //!
 //! Pure.
 
 use std::collections::BTreeMap;
 
-/// Merges ranges of numbers of so many bits (1–128) and cuts them into aligned
-/// blocks, the fewest there can be. Per prefix length the blocks' first
-/// numbers, sorted.
+/// Merges ranges of numbers that have `bits` bits (1–128), and cuts them into the fewest
+/// aligned blocks. Returns the sorted first numbers of the blocks, by prefix length.
 pub(super) fn blocks(
     ranges: impl IntoIterator<Item = (u128, u128)>,
     bits: u8,
@@ -31,8 +30,8 @@ pub(super) fn blocks(
     blocks
 }
 
-/// A number of so many bits (1–128) of which the first `prefix_len` are ones and
-/// the others zero.
+/// A number of `bits` bits (1–128), of which the first `prefix_len` are ones and the
+/// others zero.
 pub(crate) fn prefix_mask(prefix_len: u8, bits: u8) -> u128 {
     let host_bits = u32::from(bits.saturating_sub(prefix_len));
     let all = u128::MAX >> (128 - u32::from(bits.clamp(1, 128)));

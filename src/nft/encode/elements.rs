@@ -14,7 +14,7 @@ use rustables::sys::{
 use crate::nft::netlink;
 use crate::ruleset::{Elements, Set, TABLE};
 
-/// Bytes of elements in one message at most: an attribute's length has 16
+/// How many bytes of elements one message has at most: an attribute's length has 16
 /// bits.
 const MAX_BYTES: usize = 48_000;
 
