@@ -76,7 +76,6 @@ fn memory_of(running: &Running) -> u64 {
 #[test]
 fn a_hostile_directory_takes_bounded_memory_and_does_not_stop_the_loop() {
     let seconds = std::env::var("HOSTILE_SECONDS").ok().and_then(|text| text.parse().ok());
-    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(10));
     let node = Node::with(&[]);
     let padding = "x".repeat(1 << 20);
     for number in 0..100 {
@@ -85,6 +84,7 @@ fn a_hostile_directory_takes_bounded_memory_and_does_not_stop_the_loop() {
     }
     let running = node.launch(&["--metrics", "127.0.0.1:0"]);
     let address = node.metrics();
+    let end = Instant::now() + Duration::from_secs(seconds.unwrap_or(10));
     let (acts, mut verdicts, mut peak) = (AtomicUsize::new(0), BTreeSet::new(), 0);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
