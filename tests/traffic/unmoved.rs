@@ -1,6 +1,7 @@
 //! What no rule may move: UDP, and IPv6 under `ipv6: bypass`. Datagrams and
 //! connections arrive where they were sent, under OSM's own rules and under ours.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
 
@@ -9,12 +10,27 @@ use super::differential::install_osm;
 use super::pod::Pod;
 use super::{document, ours};
 use crate::support::netns::TestNetns;
+use crate::support::wait_for;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A socket at an address. The one before it may still be open for a moment: in a
+/// process that another test forked, until it executes its program.
+fn bound<T: Send>(
+    netns: &TestNetns,
+    at: SocketAddr,
+    bind: impl Fn(SocketAddr) -> io::Result<T> + Send + Sync,
+) -> T {
+    wait_for(&format!("a socket at {at}"), LIMIT, || {
+        netns.inside(|| bind(at)).map_err(|error| error.to_string())
+    })
+}
 
 /// Sends a datagram from one namespace to another's socket, which must get it.
 fn datagram(from: &TestNetns, to: &TestNetns, at: &str) -> bool {
     let at: SocketAddr = at.parse().expect("an address");
-    let receiver = to.inside(|| UdpSocket::bind(at)).expect("a socket");
-    receiver.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+    let receiver = bound(to, at, UdpSocket::bind);
+    receiver.set_read_timeout(Some(LIMIT)).expect("a limit");
     let any = if at.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
     let sender = from.inside(|| UdpSocket::bind(any)).expect("a socket");
     sender.send_to(b"x", at).expect("sent");
@@ -24,8 +40,8 @@ fn datagram(from: &TestNetns, to: &TestNetns, at: &str) -> bool {
 /// Connects from one namespace to a listener in another, which must accept.
 fn connection(from: &TestNetns, to: &TestNetns, at: &str) -> bool {
     let at: SocketAddr = at.parse().expect("an address");
-    let listener = to.inside(|| TcpListener::bind(at)).expect("a listener");
-    let stream = from.inside(|| TcpStream::connect_timeout(&at, Duration::from_secs(10)));
+    let listener = bound(to, at, TcpListener::bind);
+    let stream = from.inside(|| TcpStream::connect_timeout(&at, LIMIT));
     stream.is_ok_and(|stream| {
         let (_, peer) = listener.accept().expect("accepted");
         stream.local_addr().is_ok_and(|own| own == peer)
