@@ -15,6 +15,8 @@ func meshConfig(t *testing.T, c *Cluster) {
 	copied := func() string {
 		return c.kubectl(t, "-n", "osm-cni", "get", "configmap", "osm-cni-mesh-config", "-o", `jsonpath={.data.mesh-config\.json}`)
 	}
+	// A field that the operator has wins over the MeshConfig's, also an empty list.
+	c.settingsInForce(t, `{"ruleset": "osm-v1", "traffic": {"outboundPortExclusionList": []}}`)
 	before := operators()
 	// The definition has to be known before its first object.
 	eventually(t, "the MeshConfig", func() error {
