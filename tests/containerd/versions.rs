@@ -157,14 +157,7 @@ fn pods_are_served_behind_cni_versions(containerd: Version, versions: &[&str]) {
         let config = answer.info.get("cniconfig").cloned().unwrap_or_default();
         if config.contains("osm-cni") { Ok(()) } else { Err(config) }
     });
-    kubelet_dirs(&rig.kubelet(), "uid-injected", &["token", VOLUME]);
-    kubelet_dirs(&rig.kubelet(), "uid-plain", &["token"]);
-    let injected = rig.run_redirected(&PodSpec::new("injected"));
-    let plain = PodSpec::new("plain").run(&rig.node);
-    assert_eq!(tables(&plain.netns()), "");
-    for pod in [injected, plain] {
-        pod.stop().and_then(|()| pod.remove()).expect("a pod that can be removed");
-    }
+    by_volume_and_without_annotations(&rig);
 }
 
 #[test]
