@@ -19,11 +19,12 @@
 //! [`ruleset::Ruleset`] has three readers: the printer ([`ruleset::text`]), the
 //! evaluator ([`ruleset::eval`]) and the encoder ([`nft`]).
 //!
-//! I/O is confined to these modules: [`netns`] (enters a namespace),
-//! [`nft`]'s socket (speaks to the kernel), [`kubelet`] (reads the kubelet's
-//! directories), [`journal`] (writes the log), [`capabilities`] (gives up capabilities and files),
-//! [`node`] (writes the node's files). All others are functions of their
-//! arguments.
+//! I/O is confined to these modules: [`cni`] and [`cli`] (the standard streams;
+//! for some verbs files and sockets), [`netns`] (enters a namespace), [`nft`]'s
+//! socket (speaks to the kernel), [`links`] (lists a pod's interfaces),
+//! [`kubelet`] (reads the kubelet's directories), [`journal`] (writes the log),
+//! [`capabilities`] (gives up capabilities and files), [`node`] (writes the node's
+//! files). All others are functions of their arguments.
 
 pub mod admit;
 mod attachment;

@@ -1,5 +1,7 @@
 //! The program `osm-cni`. It runs in one of two modes: with `CNI_COMMAND` in the
 //! environment it is the CNI plugin, otherwise the operator's command line.
+//!
+//! I/O: looks at the environment and the arguments.
 
 use std::env;
 use std::process::ExitCode;

@@ -1,4 +1,6 @@
 //! `osm-cni audit`: the pods of this node, and which of them go around the mesh.
+//!
+//! I/O: none of its own; through `node::audit`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! `osm-cni explain`: the way that one connection takes, rule by rule, and
 //! where it ends, in a live pod or in a planned one.
+//!
+//! I/O: none of its own; through `installed.rs`, `facts.rs` and `pod_options.rs`.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

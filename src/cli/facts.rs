@@ -1,7 +1,7 @@
 //! What the node knows of a pod besides its rules: the decision with the configuration
 //! of its ADD, and whether the node's settings have changed since.
 //!
-//! Reads the kubelet's directory and today's configuration.
+//! I/O: reads the kubelet's directory and today's configuration.
 
 use std::path::Path;
 

@@ -1,5 +1,7 @@
 //! `osm-cni inspect`: the rules that a pod has, from the kernel: chains in the
 //! order of evaluation, where each exclusion comes from, packets and bytes.
+//!
+//! I/O: none of its own; through `installed.rs` and `facts.rs`.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -1,4 +1,6 @@
 //! `osm-cni install`: its options, and the report in words.
+//!
+//! I/O: none of its own; through `node`.
 
 use std::io::Write;
 use std::net::SocketAddr;

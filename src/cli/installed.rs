@@ -1,7 +1,7 @@
 //! A pod of this node: the options of `inspect` and `explain` that name one,
 //! and its rules.
 //!
-//! Reads libcni's cache, and the rules and addresses in the pod's network
+//! I/O: reads libcni's cache, and the rules and addresses in the pod's network
 //! namespace; changes nothing.
 
 use std::fs::File;

@@ -1,5 +1,7 @@
 //! The operator's command line: one file per verb. Results go to standard
 //! output, errors to standard error.
+//!
+//! I/O: the standard streams.
 
 mod arguments;
 mod audit;

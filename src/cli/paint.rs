@@ -1,4 +1,6 @@
 //! Colours, if standard output is a terminal and `NO_COLOR` is not set.
+//!
+//! I/O: looks at the environment and at standard output.
 
 use std::io::IsTerminal as _;
 

@@ -1,7 +1,7 @@
-//! A planned pod: the options of `render` and `explain` that
-//! describe one, and what the policy decides about it.
+//! A planned pod: the options of `render` and `explain` that describe one, and
+//! what the policy decides about it.
 //!
-//! Reads the settings' file; nothing else.
+//! I/O: reads the files of `--config` and `--mesh-config`.
 
 use std::io::Read as _;
 use std::net::IpAddr;

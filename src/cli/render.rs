@@ -1,4 +1,6 @@
 //! `osm-cni render`: the rules that a pod would get, without touching any.
+//!
+//! I/O: none of its own; through `pod_options.rs`.
 
 use std::io::Write;
 

@@ -1,4 +1,6 @@
 //! `osm-cni uninstall`: its options, and what was done, a line each.
+//!
+//! I/O: none of its own; through `node`.
 
 use std::io::Write;
 

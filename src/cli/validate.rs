@@ -2,7 +2,7 @@
 //! traffic is captured. It listens on the proxy's port, connects to a target that the
 //! rules redirect, and checks that its own connection arrives.
 //!
-//! Opens sockets in the pod it runs in.
+//! I/O: opens sockets in the pod it runs in.
 
 use std::io::{self, ErrorKind, Read as _, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};

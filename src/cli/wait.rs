@@ -1,7 +1,7 @@
 //! `osm-cni wait`: in a pod whose proxy is a native sidecar, returns when the
 //! proxy listens.
 //!
-//! Opens sockets in the pod it runs in.
+//! I/O: opens sockets in the pod it runs in.
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};

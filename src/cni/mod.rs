@@ -1,5 +1,7 @@
 //! The CNI plugin: one call of a container runtime, from environment and
 //! standard input to the answer, the exit status and one record in the log.
+//!
+//! I/O: reads standard input and the environment, and writes the answer.
 
 mod configuration;
 mod environment;

@@ -71,19 +71,6 @@ impl NftSocket {
         self.read(TABLE, |_| Depth::Everything)
     }
 
-    /// The table `nat` of IPv4 in which iptables-nft keeps its rules. That of
-    /// iptables-legacy is no table of nf_tables.
-    ///
-    /// # Errors
-    /// See [`NftSocket::installed`].
-    pub(crate) fn iptables_nat(&mut self) -> Result<Option<InstalledTable>, NftError> {
-        let found = self.read(IPTABLES_NAT, |found| match found.family {
-            Family::Ip => Depth::Rules,
-            Family::Ip6 => Depth::Comment,
-        })?;
-        Ok(found.tables.into_iter().find(|table| table.family == Family::Ip))
-    }
-
     /// The same without the elements of sets, as [`redirection`] compares them.
     ///
     /// [`redirection`]: super::compare::redirection
@@ -113,6 +100,19 @@ impl NftSocket {
                 },
             }
         })
+    }
+
+    /// The table `nat` of IPv4 in which iptables-nft keeps its rules. That of
+    /// iptables-legacy is no table of nf_tables.
+    ///
+    /// # Errors
+    /// See [`NftSocket::installed`].
+    pub(crate) fn iptables_nat(&mut self) -> Result<Option<InstalledTable>, NftError> {
+        let found = self.read(IPTABLES_NAT, |found| match found.family {
+            Family::Ip => Depth::Rules,
+            Family::Ip6 => Depth::Comment,
+        })?;
+        Ok(found.tables.into_iter().find(|table| table.family == Family::Ip))
     }
 
     /// Reads the tables of this name.

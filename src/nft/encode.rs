@@ -1,10 +1,9 @@
 //! The encoder: a [`Ruleset`] becomes one batch of netlink messages. Each
 //! message keeps its subject, so that a refusal says which rule was refused.
 //!
-//! Pure. rustables builds the messages; `writer` adds what it has no builder
-//! for. The messages are those
-//! that nft sends for the same rules, so `nft list` shows them and its output can be
-//! loaded again.
+//! Pure. rustables builds the messages; `writer` adds what it has no builder for.
+//! The messages are those that nft sends for the same rules, so `nft list` shows
+//! them and its output can be loaded again.
 
 mod elements;
 mod rule;

@@ -2,7 +2,7 @@
 //! namespace can be found by the pod's name, and the configuration that it was
 //! made with be read.
 //!
-//! Reads `/var/lib/cni/results` and `/etc/cni/net.d` through [`HostRoot`];
+//! I/O: reads `/var/lib/cni/results` and `/etc/cni/net.d` through [`HostRoot`];
 //! writes nothing.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The node's file system, which may be mounted below another directory: a debug
 //! container sees it at `/host`.
 //!
-//! Reads files and directories. Links are followed as the node follows them,
+//! I/O: reads files and directories. Links are followed as the node follows them,
 //! inside its own root, and only regular files of limited size are read: what
 //! lies there may be a FIFO, a device, or a link to either.
 

@@ -2,8 +2,8 @@
 //! Pure: text in, text out.
 //!
 //! Configurations belong to their agents: all bytes but those of our own entry
-//! stay as they are. So the list is edited, not printed again. Our entry is put behind the
-//! last plugin's text.
+//! stay as they are. So the list is edited, not printed again. Our entry is put
+//! behind the last plugin's text.
 
 use std::ops::Range;
 
