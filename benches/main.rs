@@ -10,6 +10,7 @@
 mod cases;
 mod connect;
 mod crowd;
+mod installer;
 mod plot;
 mod process;
 mod report;
@@ -53,9 +54,12 @@ fn main() -> io::Result<()> {
     eprintln!("connections");
     let pods = connect::run(&files)?;
     let runtimes = sandbox::run();
+    eprintln!("the installer, {} events of each kind", installer::ROUNDS);
+    let reactions = installer::run(&binary)?;
     let binary = fs::metadata(&files.binary)?.len();
     let image = report::image_size(binary);
-    let report = Report { rows, cold, crowds, pods, runtimes, binary, image, machine: machine()? };
+    let machine = machine()?;
+    let report = Report { rows, cold, crowds, pods, runtimes, reactions, binary, image, machine };
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     fs::write(here.join("results.md"), report.to_string())?;
     fs::write(here.join("results.svg"), plot::svg(&report))?;

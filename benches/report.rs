@@ -9,6 +9,7 @@ use crate::cases::{
 };
 use crate::connect::PodTimes;
 use crate::crowd::{Crowd, PODS};
+use crate::installer::{self, Reaction};
 use crate::sandbox::{self, Runtime};
 use crate::statistics::{median, percentile};
 
@@ -36,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) pods: Vec<PodTimes>,
     /// A pod's start with and without osm-cni.
     pub(crate) runtimes: Vec<Runtime>,
+    /// How the installer follows the primary's file.
+    pub(crate) reactions: Vec<Reaction>,
     /// Bytes of the binary.
     pub(crate) binary: u64,
     /// Bytes of an image with it.
@@ -180,6 +183,12 @@ impl fmt::Display for Report {
         writeln!(f, "| program | at a time | total | worst | failed |\n|---|---|---|---|---|")?;
         for Crowd { name, at_a_time, total, worst, failed } in &self.crowds {
             writeln!(f, "| {name} | {at_a_time} | {} | {} | {failed} |", Ms(*total), Ms(*worst))?;
+        }
+        writeln!(f, "\n## Until our list is in place, {} times each\n", installer::ROUNDS)?;
+        writeln!(f, "| event | median | worst |\n|---|---|---|")?;
+        for Reaction { event, waits } in &self.reactions {
+            let worst = waits.last().copied().unwrap_or_default();
+            writeln!(f, "| {event} | {} | {} |", Ms(median(waits)), Ms(worst))?;
         }
         let connections = self.pods.first().map_or(0, |pod| pod.times().len());
         writeln!(f, "\n## TCP connections, {connections} in each pod by turns\n")?;

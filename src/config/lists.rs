@@ -265,4 +265,13 @@ mod tests {
         assert!(are_all_ipv4(&ranges(&["128.0.0.0/1", "0.0.0.0/1"])));
         assert!(!are_all_ipv4(&ranges(&["128.0.0.0/1", "::/0"])));
     }
+
+    #[test]
+    fn uids_are_decimal_and_the_largest_number_is_none() {
+        assert_eq!(parse_uid("0"), Ok(0));
+        assert_eq!(parse_uid("4294967294"), Ok(u32::MAX - 1));
+        for text in ["4294967295", "4294967296", "-1", "+1", "1 ", "", "root"] {
+            assert_eq!(parse_uid(text), Err(Expected::Uid), "{text}");
+        }
+    }
 }

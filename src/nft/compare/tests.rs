@@ -146,3 +146,58 @@ fn a_pod_ip_rule_that_was_removed_is_missing_in_either_family() {
         assert!(difference.ends_with(&format!("dnat to {address}) is gone")), "{difference}");
     }
 }
+
+#[test]
+fn an_audit_compares_only_where_redirected_connections_end() {
+    let policy = Policy { ipv6: Ipv6Mode::Reject, ..policy_with_lists(&OSM_V1) };
+    let expected = owned(&Policy { mesh: Default::default(), ..policy.clone() }, "eth0");
+    let found = installed(&build(&policy, Some(&Owner::new("c2", "net1"))));
+    let redirected = |found: &Installed| redirection(&expected, found).map_err(|it| it.to_string());
+    assert_eq!(redirected(&found), Ok(()), "other lists, another owner");
+    // IPv6 is refused alike in both directions, and each is looked at.
+    for (family, chain, difference) in [
+        (Family::Ip, "OUTPUT", "table ip osm: no chain at hook output leads to redirect to :15001"),
+        (
+            Family::Ip6,
+            "OUTPUT",
+            "table ip6 osm: no chain at hook output leads to reject with tcp reset",
+        ),
+        (
+            Family::Ip6,
+            "PREROUTING",
+            "table ip6 osm: no chain at hook prerouting leads to reject with tcp reset",
+        ),
+    ] {
+        let mut damaged = found.clone();
+        let table = damaged.tables.iter_mut().find(|table| table.family == family).expect("there");
+        let chain = table.chains.iter_mut().find(|it| it.name == chain).expect("there");
+        chain.rules.clear();
+        assert_eq!(redirected(&damaged), Err(difference.to_owned()));
+    }
+    let mut dormant = found;
+    dormant.tables[0].foreign.push("flag dormant".to_owned());
+    let words = "table ip osm has a foreign flag dormant";
+    assert_eq!(redirected(&dormant), Err(words.to_owned()));
+}
+
+#[test]
+fn rules_of_iptables_redirect_if_they_lead_to_both_ports_of_the_proxy() {
+    let expected = owned(&policy_with_lists(&OSM_V1), "eth0");
+    // iptables' REDIRECT is an expression that we do not have, with a known verdict.
+    let mut nat = installed(&expected).tables.remove(0);
+    for rule in nat.chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+        if let Some(redirect @ Verdict::Redirect(_)) = rule.known().map(|it| it.verdict.clone()) {
+            let expressions = vec!["target".to_owned()];
+            rule.reading =
+                Reading::Foreign { expressions, verdict: Some(redirect), conditional: true };
+        }
+    }
+    assert!(is_redirected_by_iptables(&expected, &nat));
+    let mut dormant = nat.clone();
+    dormant.foreign.push("flag dormant".to_owned());
+    assert!(!is_redirected_by_iptables(&expected, &dormant));
+    let chain = nat.chains.iter_mut().find(|chain| chain.name == "PREROUTING").expect("there");
+    chain.rules.clear();
+    assert!(!is_redirected_by_iptables(&expected, &nat));
+    assert!(!is_redirected_by_iptables(&Ruleset::default(), &nat), "nothing is expected");
+}
