@@ -8,7 +8,7 @@ use crate::nft::{decode, encode};
 use crate::pod::PodAddresses;
 use crate::policy::{LocalProxy, Policy};
 use crate::ruleset::sample::policy_with_lists;
-use crate::ruleset::{Verdict, build};
+use crate::ruleset::{InterfacePattern, Match, Operand, Rule, Verdict, build};
 
 fn owned(policy: &Policy, interface: &str) -> Ruleset {
     build(policy, Some(&Owner::new("c1", interface)))
@@ -144,6 +144,37 @@ fn a_pod_ip_rule_that_was_removed_is_missing_in_either_family() {
         assert_eq!(rules.len() + 1, before);
         let difference = check(&ruleset, &found, |_| true).expect_err("a rule is gone").to_string();
         assert!(difference.ends_with(&format!("dnat to {address}) is gone")), "{difference}");
+    }
+}
+
+#[test]
+fn what_stands_behind_a_rule_for_all_connections_is_not_reached() {
+    let expected = owned(&policy_with_lists(&OSM_V1), "eth0");
+    let found = |matches: &[Match]| {
+        let mut found = installed(&expected);
+        let chains = &mut found.tables[0].chains;
+        let output = chains.iter_mut().find(|chain| chain.name == "OUTPUT").expect("there");
+        let rule = Rule { matches: matches.to_vec(), verdict: Verdict::Return, comment: None };
+        let reading = Reading::Known(rule);
+        output.rules.insert(0, InstalledRule { reading, packets: 0, bytes: 0, handle: 1 });
+        redirection(&expected, &found).map_err(|it| it.to_string())
+    };
+    let any = InterfacePattern { name: "".into(), prefix: true };
+    let lost = "table ip osm: no chain at hook output leads to redirect to :15001";
+    for all in [
+        &[][..],
+        &[Match::Tcp],
+        &[Match::Tcp, Match::NewConnection],
+        &[Match::OutputInterface(any.clone())],
+        &[Match::InputInterface(any)],
+    ] {
+        assert_eq!(found(all), Err(lost.to_owned()), "{all:?}");
+    }
+    let port = Match::DestinationPort { mask: u16::MAX, value: Operand::One(80) };
+    let interface = InterfacePattern::exact("net1");
+    for some in [port, Match::OutputInterface(interface.clone()), Match::InputInterface(interface)]
+    {
+        assert_eq!(found(&[Match::Tcp, some.clone()]), Ok(()), "{some:?}");
     }
 }
 

@@ -107,6 +107,10 @@ fn what_multus_names_is_never_renamed() {
         r#""readinessindicatorfile": "/x/net.d/10-a.conf""#,
         r#""clusterNetwork": "a""#,
         r#""clusterNetwork": "/x/net.d/10-a.conf""#,
+        r#""readinessIndicatorFile": "/x/net.d/10-a.conf""#,
+        r#""masterPlugin": "10-a.conf""#,
+        r#""defaultNetworks": ["b", "a"]"#,
+        r#""delegates": ["a"]"#,
         r#""delegates": [{"name": "a", "type": "bridge"}]"#,
     ] {
         let multus = multus(field);
@@ -126,6 +130,69 @@ fn our_entry_goes_behind_multus_in_its_own_list() {
     let done = plan(Mode::Insert, &files).expect("a plan");
     assert_eq!(done.file.to_string(), "00-multus.conflist");
     assert!(done.text.find("multus") < done.text.find("osm-cni"));
+}
+
+#[test]
+fn a_list_that_was_not_finished_is_ours_to_finish() {
+    let start = [("10-a.conf", SINGLE)];
+    let done = plan(Mode::Insert, &start).expect("a plan");
+    let [write @ Step::Write { .. }, Step::Keep { .. }] = &done.steps[..] else {
+        panic!("{:?}", done.steps)
+    };
+    let killed = after(&start, std::slice::from_ref(write));
+    let rest = plan(Mode::Insert, &borrowed(&killed)).expect("a plan").steps;
+    assert_eq!(rest, done.steps[1..]);
+}
+
+#[test]
+fn the_programs_of_a_list_are_those_of_the_others() {
+    let a = list("a", &["bridge", "osm-cni", "portmap"]);
+    for mode in [Mode::Own, Mode::Insert] {
+        let done = plan(mode, &[("10-a.conflist", &a)]).expect("a plan");
+        assert_eq!(done.programs, ["bridge", "portmap"], "{mode:?}");
+    }
+}
+
+/// The modes that a plan's steps write, for a file of this mode.
+fn written(plan_mode: Mode, file: &str, text: &str, mode: u32, wanted: &str) -> Vec<u32> {
+    let raw = |name: &str, text: &str, mode| RawFile {
+        name: FileName::from(name),
+        content: Ok(Content { bytes: text.as_bytes().to_owned(), mode, mark: None }),
+        folder: Vec::new(),
+    };
+    let mut files = vec![raw(file, text, mode)];
+    if file != "10-a.conflist" {
+        files.push(raw("10-a.conflist", &list("a", &["bridge"]), 0o666));
+    }
+    let entry: Map<String, Value> = serde_json::from_str(wanted).expect("an object");
+    let target = Target { mode: plan_mode, own: &own(), entry: &entry };
+    let plan = install(&Snapshot::new(files), &target).expect("a plan");
+    let mode = |step: &Step| match step {
+        Step::Write { mode, .. } => *mode,
+        other => panic!("{other}"),
+    };
+    plan.steps.iter().map(mode).collect()
+}
+
+#[test]
+fn a_files_mode_stays_unless_others_could_write_our_list() {
+    const OURS: &str = r#"{"type": "osm-cni"}"#;
+    const CHANGED: &str = r#"{"type": "osm-cni", "logLevel": "debug"}"#;
+    let a = list("a", &["bridge"]);
+    let ours = plan(Mode::Own, &[("10-a.conflist", &a)]).expect("a plan").text;
+    for mode in [0o600, 0o640, 0o644, 0o755] {
+        assert_eq!(written(Mode::Own, CONF_NAME, &ours, mode, OURS), [0; 0], "{mode:o}");
+        assert_eq!(written(Mode::Own, CONF_NAME, &ours, mode, CHANGED), [mode], "{mode:o}");
+    }
+    assert_eq!(written(Mode::Own, CONF_NAME, &ours, 0o4644, CHANGED), [0o644]);
+    for mode in [0o400, 0o200, 0o620, 0o602, 0o666, 0o000] {
+        assert_eq!(written(Mode::Own, CONF_NAME, &ours, mode, OURS), [0o600], "{mode:o}");
+    }
+    assert_eq!(written(Mode::Own, CONF_NAME, "{", 0o644, OURS), [0o600], "no list of ours");
+    // The agent's file is the agent's, but for the bits that a copy must not have.
+    for (mode, kept) in [(0o666, 0o666), (0o400, 0o400), (0o4755, 0o755)] {
+        assert_eq!(written(Mode::Insert, "10-a.conflist", &a, mode, OURS), [kept]);
+    }
 }
 
 #[test]
