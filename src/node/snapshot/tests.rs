@@ -113,3 +113,34 @@ fn an_agents_list_is_its_agents_whatever_lies_beside_it() {
         }
     }
 }
+
+#[test]
+fn a_list_with_the_default_name_is_ours_also_under_another_conf_name() {
+    let (a, copy) = (list("a", &["bridge"]), list("a", &["bridge", "osm-cni"]));
+    let named = OwnList { name: "05-x.conflist".into(), written: None };
+    for (name, primary) in [
+        (CONF_NAME, "10-a.conflist"),
+        ("05-x.conflist", "10-a.conflist"),
+        ("06-y.conflist", "06-y.conflist"),
+    ] {
+        let files = of(&[(name, &copy), ("10-a.conflist", &a)]);
+        let found = files.primary(&named).expect("a primary").0.name.to_string();
+        assert_eq!(found, primary, "{name}");
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_read_as_runtimes_do() {
+    let network = |bytes: &[u8]| {
+        let content = Content { bytes: bytes.to_owned(), mode: 0o644, mark: None };
+        let name = FileName::from("10-a.conf");
+        let files = Snapshot::new(vec![RawFile { name, content: Ok(content), folder: Vec::new() }]);
+        let broken = files.files()[0].network.as_ref().expect_err("not usable").clone();
+        (broken.to_string(), broken.runtimes, broken.is_json)
+    };
+    // Go replaces such bytes, and a runtime uses the network.
+    let in_a_string = b"{\"cniVersion\": \"1.0.0\", \"name\": \"\xff\", \"type\": \"bridge\"}";
+    assert_eq!(network(in_a_string), ("is not UTF-8".to_owned(), Runtimes::Take, true));
+    let neither = ("is neither UTF-8 nor JSON".to_owned(), Runtimes::Refuse, false);
+    assert_eq!(network(b"{\"name\": \xff}"), neither);
+}
