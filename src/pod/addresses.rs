@@ -110,6 +110,15 @@ mod tests {
     }
 
     #[test]
+    fn all_addresses_of_a_result_are_the_pods() {
+        let json = r#"{"ips": [{"address": "10.0.0.1/8"}, {"address": "10.0.0.2/8"}]}"#;
+        let raw: &RawValue = serde_json::from_str(json).expect("JSON");
+        let addresses = PodAddresses::of_result(raw, "eth0");
+        let contains = |last| addresses.contains(IpAddr::from([10, 0, 0, last]));
+        assert_eq!([1, 2, 3].map(contains), [true, true, false]);
+    }
+
+    #[test]
     fn an_address_without_an_interface_is_the_pods() {
         let json = r#"{"ips": [{"version": "4", "address": "10.0.0.1/32"}]}"#;
         assert_eq!(addresses(json), (Some("10.0.0.1".into()), None));

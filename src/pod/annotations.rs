@@ -270,6 +270,25 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_of_the_lists_are_named_and_no_others() {
+        let all = [OUTBOUND_PORTS, INJECTION, OUTBOUND_UIDS, "metrics"];
+        let all = all.map(|name| (format!("{PREFIX}/{name}"), "x".to_owned()));
+        let annotations = Annotations::of_texts(all);
+        let keys = [OUTBOUND_PORTS, OUTBOUND_UIDS].map(|name| format!("{PREFIX}/{name}"));
+        assert_eq!(annotations.list_keys(PREFIX), keys);
+        assert_eq!(annotations.list_keys("flomesh.io"), [""; 0]);
+    }
+
+    #[test]
+    fn something_else_than_a_map_is_not_empty() {
+        assert!(Annotations::NotPassed.is_empty());
+        assert!(Annotations::of_texts([]).is_empty());
+        assert!(!one(INJECTION, "x").is_empty());
+        let malformed = Malformed { path: "runtimeConfig".to_owned(), value: "5".to_owned() };
+        assert!(!Annotations::Malformed(malformed).is_empty());
+    }
+
+    #[test]
     fn only_unknown_annotations_of_the_mesh_are_named() {
         let settings = crate::config::Settings::default();
         let mesh = &settings.selection.as_ref().expect("the defaults").meshes[0];

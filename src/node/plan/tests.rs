@@ -153,16 +153,16 @@ fn the_programs_of_a_list_are_those_of_the_others() {
     }
 }
 
+fn raw_file(name: &str, text: &str, mode: u32) -> RawFile {
+    let content = Content { bytes: text.as_bytes().to_owned(), mode, mark: None };
+    RawFile { name: FileName::from(name), content: Ok(content), folder: Vec::new() }
+}
+
 /// The modes that a plan's steps write, for a file of this mode.
 fn written(plan_mode: Mode, file: &str, text: &str, mode: u32, wanted: &str) -> Vec<u32> {
-    let raw = |name: &str, text: &str, mode| RawFile {
-        name: FileName::from(name),
-        content: Ok(Content { bytes: text.as_bytes().to_owned(), mode, mark: None }),
-        folder: Vec::new(),
-    };
-    let mut files = vec![raw(file, text, mode)];
+    let mut files = vec![raw_file(file, text, mode)];
     if file != "10-a.conflist" {
-        files.push(raw("10-a.conflist", &list("a", &["bridge"]), 0o666));
+        files.push(raw_file("10-a.conflist", &list("a", &["bridge"]), 0o666));
     }
     let entry: Map<String, Value> = serde_json::from_str(wanted).expect("an object");
     let target = Target { mode: plan_mode, own: &own(), entry: &entry };
@@ -190,8 +190,12 @@ fn a_files_mode_stays_unless_others_could_write_our_list() {
     }
     assert_eq!(written(Mode::Own, CONF_NAME, "{", 0o644, OURS), [0o600], "no list of ours");
     // The agent's file is the agent's, but for the bits that a copy must not have.
+    let inserted = list("a", &["bridge", "osm-cni"]);
     for (mode, kept) in [(0o666, 0o666), (0o400, 0o400), (0o4755, 0o755)] {
         assert_eq!(written(Mode::Insert, "10-a.conflist", &a, mode, OURS), [kept]);
+        let raw = raw_file("10-a.conflist", &inserted, mode);
+        let steps = withdraw::all(&Snapshot::new(vec![raw]), &own());
+        assert!(matches!(steps[..], [Step::Write { mode, .. }] if mode == kept), "{steps:?}");
     }
 }
 
