@@ -64,6 +64,19 @@ fn the_volume_tells_whether_there_is_a_sidecar() {
 }
 
 #[test]
+fn a_pod_that_should_have_a_sidecar_and_has_none_says_so() {
+    let although = |annotations: &[(&str, &str)]| {
+        let mut warnings = Vec::new();
+        let volumes = |_: &VolumeQuery<'_>| Ok(mounted(&[]));
+        let decision = decide(&settings(&json!({})), &pod(annotations), volumes, &mut warnings);
+        let Ok(Decision::Leave(reason)) = decision else { panic!("{decision:?}") };
+        reason.to_string().contains("although annotation sidecar-injection is enabled")
+    };
+    assert!(although(&[(INJECTION, "enabled")]));
+    assert!(!although(&[]));
+}
+
+#[test]
 fn without_a_directory_of_the_pod_annotation_and_namespace_tell() {
     let meshed = json!({"meshNamespaces": ["demo"]});
     let all = json!({"meshNamespaces": ["*"]});
