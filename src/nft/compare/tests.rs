@@ -4,11 +4,11 @@
 use super::*;
 use crate::config::Ipv6Mode;
 use crate::config::profile::{LAYOUTS, OSM_V0, OSM_V1};
-use crate::nft::{decode, encode};
+use crate::nft::{Place, decode, encode};
 use crate::pod::PodAddresses;
 use crate::policy::{LocalProxy, Policy};
 use crate::ruleset::sample::policy_with_lists;
-use crate::ruleset::{InterfacePattern, Match, Operand, Rule, Verdict, build};
+use crate::ruleset::{Elements, InterfacePattern, Match, Operand, Rule, Verdict, build};
 
 fn owned(policy: &Policy, interface: &str) -> Ruleset {
     build(policy, Some(&Owner::new("c1", interface)))
@@ -231,4 +231,104 @@ fn rules_of_iptables_redirect_if_they_lead_to_both_ports_of_the_proxy() {
     chain.rules.clear();
     assert!(!is_redirected_by_iptables(&expected, &nat));
     assert!(!is_redirected_by_iptables(&Ruleset::default(), &nat), "nothing is expected");
+}
+
+/// A rule that no ruleset of ours has.
+fn another_rule() -> InstalledRule {
+    let rule = Rule { matches: vec![Match::Tcp], verdict: Verdict::Accept, comment: None };
+    InstalledRule { reading: Reading::Known(rule), packets: 0, bytes: 0, handle: 99 }
+}
+
+#[test]
+fn the_first_difference_of_a_table_is_named() {
+    type Damage = fn(&mut InstalledTable);
+    fn rules(table: &mut InstalledTable) -> &mut Vec<InstalledRule> {
+        let chain = table.chains.iter_mut().find(|chain| chain.name == "PROXY_OUTPUT");
+        &mut chain.expect("there").rules
+    }
+    fn elements(table: &mut InstalledTable) -> &mut Elements {
+        &mut table
+            .sets
+            .iter_mut()
+            .find(|it| it.name == "outbound_ports_mesh")
+            .expect("there")
+            .elements
+    }
+    let ruleset = owned(&policy_with_lists(&OSM_V0), "eth0");
+    let damages: [(Damage, &str); 18] = [
+        (|it| it.foreign.push("set x".to_owned()), "has a foreign set x"),
+        (|it| drop(it.chains.remove(1)), "chain PROXY_INBOUND is gone"),
+        (|it| it.chains[1].name = "X".to_owned(), "chain X was added"),
+        (|it| drop(it.sets.remove(0)), "set outbound_ports_mesh is gone"),
+        (|it| it.sets[0].name = "x".into(), "set x was added"),
+        (|it| *elements(it) = Elements::Uids(vec![1]), "set outbound_ports_mesh has another type"),
+        (|it| *elements(it) = Elements::Ports(vec![6379]), "7070 is gone from set outbound_ports"),
+        (
+            |it| *elements(it) = Elements::Ports(vec![6379, 7070, 80]),
+            "80 was added to set outbound_ports",
+        ),
+        (
+            |it| *elements(it) = Elements::Ports(vec![6379, 80]),
+            "7070 is gone from set outbound_ports",
+        ),
+        (
+            |it| it.chains[0].place = Place::Jumped,
+            "chain PREROUTING has no hook instead of type nat",
+        ),
+        (
+            |it| it.chains[1].place = Place::Foreign("type x".to_owned()),
+            "chain PROXY_INBOUND has type x instead of no hook",
+        ),
+        (|it| drop(rules(it).remove(1)), "rule 2 of chain PROXY_OUTPUT (ip daddr 1.1.1.1 return"),
+        (|it| drop(rules(it).pop()), "rule 8 of chain PROXY_OUTPUT (jump PROXY_REDIRECT) is gone"),
+        (
+            |it| rules(it).push(another_rule()),
+            "rule 9 of chain PROXY_OUTPUT (meta l4proto tcp accept) was added",
+        ),
+        (
+            |it| rules(it).insert(0, another_rule()),
+            "rule 1 of chain PROXY_OUTPUT (meta l4proto tcp accept) was added",
+        ),
+        (|it| rules(it)[0] = another_rule(), "was changed to meta l4proto tcp accept"),
+        (
+            |it| rules(it).swap(0, 1),
+            "rule 1 of chain PROXY_OUTPUT (tcp dport @outbound_ports_mesh return comment \"outbound ports: mesh config\") was moved",
+        ),
+        (
+            |it| {
+                let expressions = vec!["meta".to_owned(), "log".to_owned()];
+                rules(it)[0].reading =
+                    Reading::Foreign { expressions, verdict: None, conditional: true };
+            },
+            "was changed to [meta log]",
+        ),
+    ];
+    for (damage, difference) in damages {
+        let mut found = installed(&ruleset);
+        damage(&mut found.tables[0]);
+        let error = checked(&ruleset, &found).expect_err(difference);
+        assert!(error.starts_with("table ip osm") && error.contains(difference), "{error}");
+    }
+}
+
+#[test]
+fn conditions_that_all_packets_meet_and_the_order_of_elements_are_no_difference() {
+    let ruleset = owned(&policy_with_lists(&OSM_V0), "eth0");
+    let mut found = installed(&ruleset);
+    let any = InterfacePattern { name: "".into(), prefix: true };
+    for rule in found.tables[0].chains.iter_mut().flat_map(|chain| &mut chain.rules) {
+        let Reading::Known(rule) = &mut rule.reading else { panic!("{rule:?}") };
+        rule.matches.insert(0, Match::OutputInterface(any.clone()));
+        rule.matches.push(Match::InputInterface(any.clone()));
+    }
+    assert_eq!(checked(&ruleset, &found), Ok(()));
+    let ports = found.tables[0].sets.iter_mut().find(|set| set.name == "outbound_ports_mesh");
+    ports.expect("there").elements = Elements::Ports(vec![7070, 6379]);
+    assert_eq!(checked(&ruleset, &found), Ok(()));
+    let one = InterfacePattern::exact("net1");
+    let chain = found.tables[0].chains.iter_mut().find(|chain| chain.name == "PROXY_OUTPUT");
+    let Reading::Known(rule) = &mut chain.expect("there").rules[0].reading else { panic!() };
+    rule.matches.insert(0, Match::OutputInterface(one));
+    let error = checked(&ruleset, &found).expect_err("a condition more");
+    assert!(error.contains("was changed to oifname \"net1\""), "{error}");
 }
