@@ -70,6 +70,7 @@ impl Node {
 
 #[test]
 fn every_verb_does_the_same_whatever_the_clock_shows() {
+    let _clocks = clock::Clocks;
     Enrolled::each(|enrolled| {
         let mut node = Node::new(enrolled);
         // Each verb once with each clock, and with another clock than the last.
@@ -98,6 +99,7 @@ fn every_verb_does_the_same_whatever_the_clock_shows() {
 
 #[test]
 fn an_error_is_told_whatever_the_clock_shows() {
+    let _clocks = clock::Clocks;
     Enrolled::each(|enrolled| {
         let mut node = Node::new(enrolled);
         for (time, _) in CLOCKS {

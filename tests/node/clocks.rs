@@ -18,6 +18,7 @@ fn today(clock_file: &Path) -> String {
 
 #[test]
 fn a_clock_that_is_set_stops_no_repair() {
+    let _clocks = clock::Clocks;
     let node = Node::with(&[(NAME, PRIMARY)]);
     let clock_file = node.root.path().join("clock");
     let set = |text: &str| {
