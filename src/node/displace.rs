@@ -76,7 +76,8 @@ pub(crate) fn restore_new(from: &Path, path: &Path) -> Result<(), NodeError> {
 /// [`NodeError::Changed`] if it holds something else; it is left as it is.
 pub(crate) fn put_over(mut new: Temporary, path: &Path, seen: Seen) -> Result<(), NodeError> {
     // After the exchange the old file has this name. `files::clean_up` brings it back
-    // from there if this process is killed.
+    // from there if this process is killed, and leaves a locked file alone.
+    let _lock = replace::lock_shared(path);
     new.rename(aside(path)).map_err(|error| NodeError::io("replace", path, error))?;
     let done = exchange(new.path(), path, seen);
     if let Err(NodeError::Io { .. }) = done {

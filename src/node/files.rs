@@ -132,13 +132,12 @@ fn carry_out(dir: &Path, step: &Step) -> Result<()> {
             if *mark != Some(Mark::Own) {
                 new.give_to_owner_of(&path);
             }
-            let copy = keep.as_ref().map(|copy| copy.in_dir(dir));
-            copy.as_ref().map_or(Ok(()), |copy| replace::keep(&path, copy))?;
-            let done = displace::put_over(new, &path, *seen);
-            if let (Err(_), Some(copy)) = (&done, copy) {
-                replace::remove(&copy)?;
+            if let Some(copy) = keep {
+                // It stays if the next step fails: another installer may have done
+                // that step, and an older copy is replaced by the next attempt.
+                replace::keep(&path, &copy.in_dir(dir), *seen)?;
             }
-            done
+            displace::put_over(new, &path, *seen)
         }
         Step::Keep { name, seen } => {
             displace::rename(&name.in_dir(dir), &name.original().in_dir(dir), *seen)

@@ -10,13 +10,14 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc::{O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK};
 
+use super::content::{self, Seen};
 use super::error::NodeError;
 
 /// The ending of each temporary file's name.
@@ -74,6 +75,10 @@ impl Temporary {
                 // Without one where the file system has no locks.
                 lock => lock.ok(),
             };
+            if file.metadata()?.nlink() == 0 {
+                // Another process did so before the lock was there.
+                continue;
+            }
             return Ok((file, lock, Self { path, is_placed: false, _lock: None }));
         }
         Err(io::Error::other("no free temporary name"))
@@ -87,7 +92,6 @@ impl Temporary {
     /// Gives the file the owner of another one. Without the capability CHOWN it
     /// stays ours, and runtimes can read it all the same.
     pub(crate) fn give_to_owner_of(&self, path: &Path) {
-        use std::os::unix::fs::MetadataExt;
         if let Ok(old) = fs::metadata(path) {
             let _ = std::os::unix::fs::lchown(&self.path, Some(old.uid()), Some(old.gid()));
         }
@@ -123,23 +127,36 @@ impl Drop for Temporary {
 
 /// Gives a file a second name, so that its bytes, owner, mode and times can
 /// come back; where the file system has no second names, a copy.
-pub(crate) fn keep(path: &Path, copy: &Path) -> Result<(), NodeError> {
-    use std::os::unix::fs::MetadataExt;
+///
+/// # Errors
+/// [`NodeError::Changed`] if the file holds something else than what was seen.
+pub(crate) fn keep(path: &Path, copy: &Path, expected: Seen) -> Result<(), NodeError> {
     let id = |path: &Path| fs::symlink_metadata(path).ok().map(|meta| (meta.dev(), meta.ino()));
     if id(path).is_some() && id(path) == id(copy) {
         return Ok(());
     }
+    // Until the second name is a final one, it looks like a leftover.
+    let _lock = lock_shared(path);
     let second = Temporary::make(copy, 0o600, |_| Ok(()))?;
     // The name must be free for a link.
     let _ = fs::remove_file(second.path());
     if fs::hard_link(path, second.path()).is_ok() {
-        return second.put(copy);
+        let link = second.path().to_owned();
+        if content::seen(&link) != expected {
+            return Err(NodeError::Changed(path.to_owned()));
+        }
+        second.put(copy)?;
+        // A rename to another name of the same file leaves both.
+        return remove(&link);
     }
     let fail = |error: io::Error| match error.kind() {
         ErrorKind::NotFound => NodeError::Changed(path.to_owned()),
         _ => NodeError::io("keep the original of", path, error),
     };
     let bytes = fs::read(path).map_err(fail)?;
+    if Seen::of(&bytes) != expected {
+        return Err(NodeError::Changed(path.to_owned()));
+    }
     let mode = fs::metadata(path).map_err(fail)?.permissions().mode() & 0o777;
     Temporary::make(copy, mode, |file| io::Write::write_all(file, &bytes))?.put(copy)
 }
@@ -180,9 +197,13 @@ pub(crate) fn left_over(dir: &Path, ending: &str) -> Result<Vec<PathBuf>, NodeEr
 }
 
 /// An exclusive lock on a file that a killed process has left, where the file
-/// has locks at all. `None` if a process is at work on it.
+/// has locks at all. `None` if a process is at work on it, or it is gone.
 pub(crate) fn lock_unused(path: &Path) -> Option<Option<Flock<File>>> {
-    let Ok(file) = open_to_lock(path) else { return Some(None) };
+    let file = match open_to_lock(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(_) => return Some(None),
+        Ok(file) => file,
+    };
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Err((_, Errno::EWOULDBLOCK)) => None,
         lock => Some(lock.ok()),
@@ -203,4 +224,36 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<(), NodeError> {
     File::open(dir)
         .and_then(|dir| dir.sync_all())
         .map_err(|error| NodeError::io("sync the directory", dir, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn who_cleans_up_takes_no_file_that_is_being_made() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("a");
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let clean = || {
+                while !is_over.load(Ordering::Relaxed) {
+                    sweep(dir.path()).expect("swept");
+                }
+            };
+            (0..4).for_each(|_| drop(scope.spawn(clean)));
+            let (agents, copy) = (dir.path().join("b"), dir.path().join("b.osm-cni-orig"));
+            let round = |_| {
+                Temporary::make(&path, 0o600, |_| Ok(()))?.put(&path)?;
+                fs::write(&agents, "x").expect("written");
+                keep(&agents, &copy, Seen::of(b"x"))?;
+                remove(&agents)
+            };
+            let made: Result<Vec<()>, NodeError> = (0..500).map(round).collect();
+            is_over.store(true, Ordering::Relaxed);
+            made.expect("each is put in place");
+        });
+    }
 }

@@ -43,10 +43,10 @@ fn an_entry_that_comes_back_is_taken_out_again() {
 
 #[test]
 fn two_installers_at_once_do_not_disturb_each_other() {
-    for _ in 0..10 {
+    for mode in ["own", "insert"].repeat(6) {
         let node = Node::with(&[(NAME, PRIMARY)]);
         let start = || {
-            let mut command = node.command("install", &["--once"]);
+            let mut command = node.command("install", &["--once", "--mode", mode]);
             command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
             // Each is process 1 of its own, as in a container.
             let mut unshare = Command::new("unshare");
@@ -66,7 +66,7 @@ fn two_installers_at_once_do_not_disturb_each_other() {
             let output = child.wait_with_output().expect("wait");
             assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         }
-        node.check(&[]).expect("in place");
+        node.check(&["--mode", mode]).expect("in place");
         assert_eq!(node.bytes().len(), 2, "no temporary file is left");
     }
 }
