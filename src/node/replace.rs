@@ -76,7 +76,7 @@ impl Temporary {
                 lock => lock.ok(),
             };
             if file.metadata()?.nlink() == 0 {
-                // Another process did so before the lock was there.
+                // Another process took it for a leftover before the lock was there.
                 continue;
             }
             return Ok((file, lock, Self { path, is_placed: false, _lock: None }));
@@ -247,7 +247,7 @@ mod tests {
             let (agents, copy) = (dir.path().join("b"), dir.path().join("b.osm-cni-orig"));
             let round = |_| {
                 Temporary::make(&path, 0o600, |_| Ok(()))?.put(&path)?;
-                fs::write(&agents, "x").expect("written");
+                fs::write(&agents, "x").map_err(|error| NodeError::io("write", &agents, error))?;
                 keep(&agents, &copy, Seen::of(b"x"))?;
                 remove(&agents)
             };
