@@ -233,6 +233,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_that_changed_is_not_kept_in_place_of_its_original() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, copy) = (dir.path().join("a"), dir.path().join("a.osm-cni-orig"));
+        fs::write(&path, "new").expect("written");
+        fs::write(&copy, "original").expect("written");
+        let kept = keep(&path, &copy, Seen::of(b"original"));
+        assert!(matches!(kept, Err(NodeError::Changed(_))), "{kept:?}");
+        assert_eq!(fs::read_to_string(&copy).expect("there"), "original");
+        keep(&path, &copy, Seen::of(b"new")).expect("kept");
+        assert_eq!(fs::read_to_string(&copy).expect("there"), "new");
+        assert_eq!(fs::read_dir(dir.path()).expect("the directory").count(), 2);
+    }
+
+    #[test]
     fn who_cleans_up_takes_no_file_that_is_being_made() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("a");

@@ -128,7 +128,7 @@ fn no_modules_import_each_other_in_a_circle() {
     assert!(edges > 300, "the imports are found: {edges}");
 }
 
-/// What a file names that does I/O, or that another thread may change.
+/// What a file names that does I/O.
 const IO: &str = r"std::(fs|env|net::Tcp\w+|process|thread)\b|\bfs::\w+\(|\bFile::|Instant::now|SystemTime::now|\brustix::|netlink_sys::|nix::(sys|fcntl|sched|unistd|poll)\b|io::std(in|out|err)\(";
 
 #[test]

@@ -11,9 +11,9 @@ use super::host;
 /// Where faketime keeps a file and a semaphore for each process.
 const SHARED: &str = "/dev/shm";
 
-/// Ends what faketime has left of processes that ended. A plugin with an empty root
-/// cannot remove its own, and the next process of that number would see the true
-/// time.
+/// Removes, when it is dropped, what faketime has left of processes that ended. A
+/// plugin with an empty root cannot remove it, and the next process of that number
+/// would see the true time.
 pub(crate) struct Clocks;
 
 impl Drop for Clocks {

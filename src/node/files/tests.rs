@@ -2,6 +2,8 @@
 //! follows is never lost.
 #![expect(clippy::disallowed_methods, reason = "the tests play the agent")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
@@ -182,4 +184,34 @@ fn a_file_whose_original_cannot_be_kept_stays() {
     assert!(error.to_string().contains(&*in_the_way.to_string_lossy()), "{error}");
     assert_eq!(fs::read_to_string(dir.path().join("10-a.conf")).expect("read"), SINGLE);
     names(dir.path());
+}
+
+#[test]
+fn who_cleans_up_leaves_a_file_that_is_being_replaced_alone() {
+    let node = node("10-a.conflist");
+    let dir = node.path();
+    let (file, original) = (dir.join("10-a.conflist"), dir.join("10-a.conflist.osm-cni-orig"));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let installer = scope.spawn(|| {
+            for _ in 0..300 {
+                apply(dir, &steps_in(dir, Mode::Insert)).expect("applied");
+                assert_eq!(fs::read_to_string(&original).expect("kept"), LIST);
+                fs::remove_file(&original).expect("removed");
+                fs::write(&file, LIST).expect("written");
+            }
+        });
+        // One may meet a file that the installer has just removed.
+        let clean = || {
+            while !is_over.load(Ordering::Relaxed) {
+                let _ = clean_up(dir);
+            }
+        };
+        (0..3).for_each(|_| drop(scope.spawn(clean)));
+        while !installer.is_finished() {
+            let _ = clean_up(dir);
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(names(dir), ["10-a.conflist"]);
 }
